@@ -1,0 +1,15 @@
+//! The words of the trade as types. Standard library and serde only; every other module may use them.
+
+pub mod alias;
+pub mod delete_token;
+pub mod details;
+pub mod format;
+pub mod hash;
+pub mod variant;
+
+pub use alias::{Alias, AliasError};
+pub use delete_token::DeleteToken;
+pub use details::Details;
+pub use format::{Format, OutputFormat};
+pub use hash::Hash;
+pub use variant::{Filter, FilterError, Variant, VariantKey};

@@ -1,0 +1,18 @@
+//! glimt: an image host that makes thumbnails on the GPU.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`domain`] | the words of the trade as types |
+//! | [`codec`] | bytes to pixels and back; metadata, orientation, colour profiles, limits |
+//! | [`pixels`] | pixels to pixels: plans and the three engines that run them |
+//! | [`store`] | bytes by key |
+//! | [`repo`] | metadata |
+//!
+//! Arrows: `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`. Never back, and never
+//! across the braces, except `codec -> pixels::pixmap`.
+
+pub mod codec;
+pub mod domain;
+pub mod pixels;
+pub mod repo;
+pub mod store;

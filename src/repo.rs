@@ -1,0 +1,106 @@
+//! Metadata: which alias names which original, which variants it has, what is to be deleted.
+//! Every backend passes `suite`. An answer to a change is given when the change is durable.
+
+use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
+
+pub mod record;
+
+pub use record::{AliasRecord, Garbage, OriginalRecord, UploadKey, VariantRecord};
+
+/// What can go wrong in a repo.
+#[derive(Debug, thiserror::Error)]
+pub enum RepoError {
+    /// A name that an import brought is an alias already.
+    #[error("the name {0} is taken")]
+    AliasTaken(Alias),
+    /// A record does not read back: damage, or a newer version's data.
+    #[error("a record in {tree} cannot be read: {cause}")]
+    Record {
+        /// The tree it is in.
+        tree: &'static str,
+        /// What the reader said.
+        cause: String,
+    },
+    /// The engine failed. The process is no longer ready and should be restarted.
+    #[error("the metadata store failed: {0}")]
+    Engine(String),
+    /// The engine failed earlier, or is closing: nothing is accepted any more.
+    #[error("the metadata store has stopped")]
+    Stopped,
+}
+
+/// One alias to be added, with what it names.
+#[derive(Clone, Debug)]
+pub struct NewAlias {
+    /// The name.
+    pub alias: Alias,
+    /// The secret that deletes it.
+    pub delete_token: DeleteToken,
+    /// The hash of the stored bytes it names.
+    pub hash: Hash,
+    /// Recorded when `hash` is new; ignored when it is there already.
+    pub original: OriginalRecord,
+}
+
+/// What became of a request to remove an alias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Nobody has that alias.
+    NoSuchAlias,
+    /// The token is not the alias' own.
+    WrongToken,
+    /// The alias is gone; the original has others.
+    AliasGone,
+    /// The alias is gone, and with it the original and its variants; its files wait in the garbage.
+    OriginalGone(Hash),
+}
+
+/// Metadata by alias and by hash. Every change is one transaction, and durable when it returns.
+#[async_trait::async_trait]
+pub trait Repo: Send + Sync + 'static {
+    /// Adds all of `batch` or nothing. Takes the hashes out of the garbage.
+    ///
+    /// # Errors
+    /// [`RepoError::AliasTaken`] when any of the names is one already, in the repo or in the batch.
+    async fn add_aliases(&self, batch: Vec<NewAlias>) -> Result<(), RepoError>;
+
+    /// What `alias` names.
+    async fn alias(&self, alias: &Alias) -> Result<Option<AliasRecord>, RepoError>;
+
+    /// The original with these stored bytes.
+    async fn original(&self, hash: &Hash) -> Result<Option<OriginalRecord>, RepoError>;
+
+    /// The original that an earlier upload of the same bytes, under the same rules, became.
+    async fn uploaded(&self, upload: &UploadKey) -> Result<Option<Hash>, RepoError>;
+
+    /// Every alias of the original, in the order they were added.
+    async fn aliases_of(&self, hash: &Hash) -> Result<Vec<Alias>, RepoError>;
+
+    /// Removes one alias if `token` is its own; with the last one go the original and its variants.
+    async fn remove_alias(&self, alias: &Alias, token: &DeleteToken) -> Result<Removal, RepoError>;
+
+    /// Removes the original, its variants and every alias, which it returns in the order they were added.
+    /// `None` when there is no such original.
+    async fn purge(&self, hash: &Hash) -> Result<Option<Vec<Alias>>, RepoError>;
+
+    /// Records a variant whose file is already durable. `false`, and nothing recorded, when the original is gone.
+    async fn add_variant(&self, hash: &Hash, key: &VariantKey, record: VariantRecord) -> Result<bool, RepoError>;
+
+    /// The variant, if it was made.
+    async fn variant(&self, hash: &Hash, key: &VariantKey) -> Result<Option<VariantRecord>, RepoError>;
+
+    /// Forgets one variant, as when its file is found missing.
+    async fn remove_variant(&self, hash: &Hash, key: &VariantKey) -> Result<(), RepoError>;
+
+    /// Originals whose rows are gone and whose files wait to be deleted; at most `limit` of them.
+    async fn garbage(&self, limit: usize) -> Result<Vec<Garbage>, RepoError>;
+
+    /// Forgets a piece of garbage whose files are deleted.
+    async fn forget_garbage(&self, hash: &Hash) -> Result<(), RepoError>;
+
+    /// Whether changes are still accepted.
+    fn is_ready(&self) -> bool;
+
+    /// Writes out everything and stops accepting changes.
+    async fn close(&self) -> Result<(), RepoError>;
+}

@@ -1,0 +1,63 @@
+//! Bytes by key: originals and variants. Every backend passes `suite`.
+
+use std::{io, ops::Range};
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+pub mod fs;
+pub mod key;
+pub mod staging;
+
+pub use key::StoreKey;
+pub use staging::{Staged, Staging, StagingError};
+
+/// What can go wrong in a store: the operating system's word and what was being done.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} {key}")]
+pub struct StoreError {
+    /// What was being done, as "reading" or "writing".
+    pub doing: &'static str,
+    /// The key it was done to.
+    pub key: String,
+    /// The cause.
+    #[source]
+    pub source: io::Error,
+}
+
+/// The bytes of a file in pieces, as a response body wants them.
+pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
+/// A place for whole files. What is put is whole or absent, and durable once acknowledged.
+#[async_trait::async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Moves a staged file to `key`, over whatever is there, and makes it durable.
+    async fn put_file(&self, key: &StoreKey, staged: Staged) -> Result<(), StoreError>;
+
+    /// Writes `bytes` to `key`, over whatever is there, and makes it durable.
+    async fn put_bytes(&self, key: &StoreKey, bytes: Bytes) -> Result<(), StoreError>;
+
+    /// The whole file; `None` when there is none.
+    async fn read(&self, key: &StoreKey) -> Result<Option<Bytes>, StoreError>;
+
+    /// The bytes in `range` (which must lie inside the file) as a stream; `None` when there is no file.
+    async fn stream(&self, key: &StoreKey, range: Range<u64>) -> Result<Option<ByteStream>, StoreError>;
+
+    /// Deletes the file; fine when there is none.
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError>;
+
+    /// Deletes every variant of the original `hash`; fine when there is none.
+    async fn delete_variants(&self, hash: &crate::domain::Hash) -> Result<(), StoreError>;
+
+    /// The keys of all originals, then the hashes that have variants, in no order: what the sweep compares with the repo.
+    async fn list(&self) -> Result<Vec<Listed>, StoreError>;
+}
+
+/// One entry of [`Store::list`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Listed {
+    /// An original.
+    Original(crate::domain::Hash, crate::domain::Format),
+    /// An original that has variants, whether or not its own file is there.
+    VariantsOf(crate::domain::Hash),
+}

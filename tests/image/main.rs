@@ -1,0 +1,1 @@
+//! Pictures: decoding, metadata, malformed files, and the pixel engine against its references.
