@@ -15,4 +15,5 @@ pub mod codec;
 pub mod domain;
 pub mod pixels;
 pub mod repo;
+pub mod service;
 pub mod store;

@@ -1,0 +1,3 @@
+//! Use cases: what the server does for a client.
+
+pub mod fetch;
