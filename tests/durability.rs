@@ -2,6 +2,8 @@
 //!
 //! `ROUNDS=200 cargo test --test durability -- --nocapture` runs longer and prints the counts.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

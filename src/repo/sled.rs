@@ -183,24 +183,28 @@ impl Repo for SledRepo {
     }
 
     async fn remove_alias(&self, alias: &Alias, token: &DeleteToken) -> Result<Removal, RepoError> {
-        match self.submit(Request::Remove { alias: alias.clone(), token: token.clone() }).await? {
-            Answer::Removal(removal) => Ok(removal),
-            other => Err(other.unexpected()),
-        }
+        let Answer::Removal(removal) =
+            self.submit(Request::Remove { alias: alias.clone(), token: token.clone() }).await?
+        else {
+            return Err(Answer::unexpected());
+        };
+        Ok(removal)
     }
 
     async fn purge(&self, hash: &Hash) -> Result<Option<Vec<Alias>>, RepoError> {
-        match self.submit(Request::Purge(*hash)).await? {
-            Answer::Purged(aliases) => Ok(aliases),
-            other => Err(other.unexpected()),
-        }
+        let Answer::Purged(aliases) = self.submit(Request::Purge(*hash)).await? else {
+            return Err(Answer::unexpected());
+        };
+        Ok(aliases)
     }
 
     async fn add_variant(&self, hash: &Hash, key: &VariantKey, record: VariantRecord) -> Result<bool, RepoError> {
-        match self.submit(Request::AddVariant { hash: *hash, key: key.clone(), record }).await? {
-            Answer::Recorded(recorded) => Ok(recorded),
-            other => Err(other.unexpected()),
-        }
+        let Answer::Recorded(recorded) =
+            self.submit(Request::AddVariant { hash: *hash, key: key.clone(), record }).await?
+        else {
+            return Err(Answer::unexpected());
+        };
+        Ok(recorded)
     }
 
     async fn variant(&self, hash: &Hash, key: &VariantKey) -> Result<Option<VariantRecord>, RepoError> {

@@ -21,7 +21,6 @@ pub(super) enum Request {
 }
 
 /// What it answers.
-#[derive(Debug)]
 pub(super) enum Answer {
     Done,
     Removal(Removal),
@@ -30,9 +29,9 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// The error for an answer to another question, which nothing gives.
-    pub(super) fn unexpected(&self) -> RepoError {
-        RepoError::Engine(format!("the writer answered {self:?}"))
+    /// The error for the answer to another question, which nothing gives.
+    pub(super) fn unexpected() -> RepoError {
+        RepoError::Engine("the writer answered another question".to_owned())
     }
 }
 

@@ -279,7 +279,7 @@ async fn a_torn_end_of_the_journal_is_cut_off() {
     assert_eq!((start.condition, start.last), (Condition::Whole, 1));
     // Every way the next frame can be cut off: here that of the first change, copied.
     let empty = whole.windows(4).enumerate().filter(|(_, bytes)| *bytes == [0xff, b'g', b'l', b'j']).map(|(at, _)| at);
-    let last_frame = whole[empty.last().unwrap()..].to_vec();
+    let last_frame = whole[empty.max().unwrap()..].to_vec();
     for cut in [1, 3, 4, 12, 19, 20, 21, last_frame.len() / 2, last_frame.len() - 1] {
         fs::write(&path, [&whole, &last_frame[..cut]].concat()).unwrap();
         assert_eq!(scan(&path).unwrap().unwrap().condition, Condition::Torn, "{cut}");
