@@ -106,7 +106,6 @@ impl App {
         let staging = Arc::clone(store.staging());
         let store: Arc<dyn Store> = Arc::new(store);
         let engines = Arc::new(Engines::start(config.backend, &EngineOptions::default())?);
-        tracing::info!(engine = %engines.describe(), "pixel engine");
         let pool = Arc::new(Pool::start(pool_options(config)).map_err(StartError::Pool)?);
         let (locks, garbage) = (Arc::new(HashLocks::default()), Arc::new(Notify::new()));
         let budget = Budget {
