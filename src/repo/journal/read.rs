@@ -70,7 +70,8 @@ fn scan_file(file: File) -> io::Result<Scan> {
             why = Some("the frame does not match its checksum");
             break;
         };
-        if let (Progress::Nothing, Ok(Entry::Start { version })) = (&progress, serde_json::from_slice(&payload))
+        if matches!(progress, Progress::Nothing)
+            && let Ok(Entry::Start { version }) = serde_json::from_slice(&payload)
             && version != VERSION
         {
             // Not damage: another program's journal, which nothing here may replace.

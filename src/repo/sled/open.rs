@@ -274,3 +274,57 @@ fn alias_changes(
         Ok(Change::Add { alias, record, original: original.take() })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A journal with changes 5 to 9 behind its state.
+    fn scanned(condition: Condition) -> Scan {
+        Scan { base: 4, last: 9, valid_bytes: 100, file_bytes: 100, condition }
+    }
+
+    fn step(condition: Condition, index: Result<u64, Option<&str>>) -> &'static str {
+        named(&decide_by_numbers(Some(&scanned(condition)), index))
+    }
+
+    fn named(step: &Step) -> &'static str {
+        match step {
+            Step::Replay { .. } => "replay",
+            Step::Rebuild { .. } => "rebuild",
+            Step::Rewrite { .. } => "rewrite",
+            Step::Begin => "begin",
+            Step::Refuse(_) => "refuse",
+        }
+    }
+
+    #[test]
+    fn every_pair_of_findings_has_its_step() {
+        for condition in [Condition::Whole, Condition::Torn] {
+            for (index, expected) in [
+                (Ok(9), "replay"),
+                (Ok(4), "replay"),
+                (Ok(3), "rebuild"),
+                (Ok(10), "rewrite"),
+                (Err(None), "rebuild"),
+                (Err(Some("noise")), "rebuild"),
+            ] {
+                assert_eq!(step(condition.clone(), index), expected, "{condition:?} {index:?}");
+            }
+        }
+        // Whole frames up to 12 were seen, some of them behind the damage.
+        for (index, expected) in [
+            (Ok(12), "rewrite"),
+            (Ok(13), "rewrite"),
+            (Ok(11), "refuse"),
+            (Err(None), "refuse"),
+            (Err(Some("noise")), "refuse"),
+        ] {
+            let damaged = Condition::Damaged { offset: 100, why: "noise", highest: 12 };
+            assert_eq!(step(damaged, index), expected, "{index:?}");
+        }
+        for (index, expected) in [(Ok(0), "rewrite"), (Err(None), "begin"), (Err(Some("noise")), "refuse")] {
+            assert_eq!(named(&decide_by_numbers(None, index)), expected, "{index:?}");
+        }
+    }
+}
