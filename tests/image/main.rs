@@ -1,1 +1,7 @@
 //! Pictures: decoding, metadata, malformed files, and the pixel engine against its references.
+
+mod corpus;
+mod decode;
+mod encode;
+mod malformed;
+mod metadata;

@@ -29,6 +29,9 @@ const APP0: u8 = 0xE0;
 const APP15: u8 = 0xEF;
 const COM: u8 = 0xFE;
 
+/// An EXIF segment's body that says the orientation and nothing else.
+const MINIMAL_EXIF_BYTES: usize = 6 + 26;
+
 const ICC_NAME: &[u8; 12] = b"ICC_PROFILE\0";
 
 /// The frame header.
@@ -70,7 +73,8 @@ struct Walker<'a> {
     first_scan_components: u8,
     scans: u32,
     orientation: Option<Orientation>,
-    /// Bytes stood in front of a marker that belong to nothing.
+    /// Something in front of the end was left out: bytes that belong to nothing, which the strict decoder refuses, or
+    /// metadata, whose inside it has opinions about. Decoding what will be stored also proves what will be stored.
     irregular: bool,
     profile: Vec<(u8, Range<usize>)>,
     /// The JFIF header and what else has to stand first, then the rest: the orientation goes in between.
@@ -144,7 +148,7 @@ impl Walker<'_> {
                 return Ok(scan_end);
             }
             APP0..=APP15 => self.application(marker, body, whole),
-            COM => {}
+            COM => self.irregular = true,
             // Hierarchical and reserved markers: no decoder here knows them, and what is inside may be anything.
             _ => return Err(CodecError::damaged(NAME, format_args!("an unknown marker {marker:#04x}"))),
         }
@@ -216,6 +220,7 @@ impl Walker<'_> {
             0xE1 if self.orientation.is_none() && body.starts_with(b"Exif\0") => {
                 // Behind the name stands a zero or, in a few cameras' files, another filler.
                 self.orientation = Some(orientation::from_exif(body.get(6..).unwrap_or_default()));
+                self.irregular |= body.len() != MINIMAL_EXIF_BYTES;
             }
             0xE2 if body.starts_with(ICC_NAME) && body.len() > 14 => {
                 // One-based number of this part, number of parts, bytes.
@@ -230,11 +235,12 @@ impl Walker<'_> {
                 if body.len() == 12 {
                     self.body.keep(whole);
                 } else {
+                    self.irregular = true;
                     // Longer than it has any business to be: the twelve bytes that have a meaning.
                     self.body.insert([&[0xFF, 0xEE, 0, 14], body.get(..12).unwrap_or_default()].concat());
                 }
             }
-            _ => {}
+            _ => self.irregular = true,
         }
     }
 
@@ -242,9 +248,12 @@ impl Walker<'_> {
     fn jfif(&mut self, body: &[u8], whole: Range<usize>) {
         match array::<14>(body, 0) {
             Some([fixed @ .., 0, 0]) if body.len() == fixed.len() + 2 => self.head.keep(whole),
-            Some([fixed @ .., _, _]) => self.head.insert([&[0xFF, APP0, 0, 16], &fixed[..], &[0, 0]].concat()),
+            Some([fixed @ .., _, _]) => {
+                self.irregular = true;
+                self.head.insert([&[0xFF, APP0, 0, 16], &fixed[..], &[0, 0]].concat());
+            }
             // Too short to be one; it says nothing then.
-            None => {}
+            None => self.irregular = true,
         }
     }
 
@@ -280,7 +289,8 @@ impl Walker<'_> {
         // The quarter turns hold the picture twice, but only after the coefficients have gone.
         let turned = if orientation::swaps_sides(turn) { picture } else { 0 };
         let rows = u64::from(frame.width) * u64::from(frame.components) * 64;
-        let peak_bytes = picture.saturating_add(coefficients.max(turned)).saturating_add(rows);
+        let copy = if self.irregular { self.bytes.len() as u64 } else { 0 };
+        let peak_bytes = picture.saturating_add(coefficients.max(turned)).saturating_add(rows).saturating_add(copy);
         let (pieces, fault) = match (self.head.finish(), fault) {
             (Ok(pieces), fault) => (pieces, fault),
             (Err(error), fault) => (Vec::new(), fault.or(Some(error))),
