@@ -153,14 +153,12 @@ pub fn ingest(bytes: &[u8], convert: Option<OutputFormat>, budget: &Budget) -> R
         if let Some(convert) = convert.filter(|convert| convert.format() != format) {
             return converted(bytes, convert, budget);
         }
-        let regular = served.walked().regular(bytes);
         let usable_profile = match &served {
-            Served::Jpeg(_) => jpeg::validate(&regular, budget).map(|()| true),
-            Served::Png(png) => png::validate(&regular, png.images, budget),
-            Served::Webp(_) => webp::validate(&regular, budget).map(|()| true),
-            Served::Gif(_) => gif::validate(&regular, budget).map(|()| true),
+            Served::Jpeg(jpeg) => jpeg::validate(bytes, jpeg, budget).map(|()| true),
+            Served::Png(png) => png::validate(bytes, png.images, budget),
+            Served::Webp(walked) => webp::validate(&walked.regular(bytes), budget).map(|()| true),
+            Served::Gif(_) => gif::validate(bytes, budget).map(|()| true),
         }?;
-        drop(regular);
         let details = details(format, served.walked());
         let usable_profile = usable_profile && served.walked().profile_bytes() <= budget.max_profile_bytes;
         // A profile that cannot be unpacked, or is past all reason, is of no use to a viewer either: it goes.

@@ -82,10 +82,15 @@ impl Walked {
         if !self.irregular || self.fault.is_some() {
             return Cow::Borrowed(bytes);
         }
-        Cow::Owned(self.pieces.iter().fold(Vec::with_capacity(bytes.len()), |mut joined, piece| {
+        Cow::Owned(self.joined(bytes))
+    }
+
+    /// The pieces as one file.
+    pub(crate) fn joined(&self, bytes: &[u8]) -> Vec<u8> {
+        self.pieces.iter().fold(Vec::with_capacity(bytes.len()), |mut joined, piece| {
             joined.extend_from_slice(piece.bytes(bytes));
             joined
-        }))
+        })
     }
 
     /// Bytes of the colour profile as it lies in the file.

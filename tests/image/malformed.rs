@@ -135,6 +135,11 @@ fn pictures_at_the_limit_fit_into_memory() {
         println!("{name}: {pixmap:?}, estimated at {} MiB", estimate >> 20);
         drop(pixmap);
         assert_memory();
+        if name == "progressive JPEG" {
+            let converted = codec::ingest(&bytes, Some(OutputFormat::Webp), &Budget::default()).unwrap();
+            println!("{name}: converted to {:?}", converted.details);
+            assert_memory();
+        }
     }
 }
 
@@ -152,6 +157,20 @@ fn every_cut_is_noticed() {
                 "{name} cut at {cut}: {refusal}"
             );
         }
+    }
+}
+
+/// A file that was cut and then given an end: the data is short, and only a strict decoder says so.
+#[test]
+fn a_cut_behind_an_end_marker_is_noticed() {
+    let picture = test_picture(200, 400, Layout::Rgb);
+    let file = codec::encode(&picture, OutputFormat::Jpg, Quality::default()).unwrap();
+    let scan = file.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap() + 14;
+    for part in 1..5 {
+        let cut = scan + (file.len() - scan) * part / 5;
+        let mended = [&file[..cut], &[0, 0xFF, 0xD9]].concat();
+        let refusal = codec::ingest(&mended, None, &Budget::default()).unwrap_err();
+        assert!(matches!(refusal, CodecError::Damaged { format: "JPEG", .. }), "{part} fifths: {refusal}");
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::io::Cursor;
 
-use glimt::codec::{self, Budget, Piece, Quality, Stored};
-use glimt::domain::OutputFormat;
+use glimt::codec::{self, Budget, InputFormat, Piece, Quality, Stored, sniff};
+use glimt::domain::{Details, OutputFormat};
 use glimt::pixels::{Layout, Pixmap};
 use image::metadata::Orientation;
 use image::{ImageDecoder, ImageReader};
@@ -22,6 +22,10 @@ fn has(bytes: &[u8], needle: &[u8]) -> bool {
 
 /// The file as it would be stored; panics when it was converted.
 fn stripped(file: &[u8]) -> Vec<u8> {
+    stored(file).1
+}
+
+fn stored(file: &[u8]) -> (Details, Vec<u8>) {
     let ingested = codec::ingest(file, None, &Budget::default()).unwrap();
     let Stored::Pieces(pieces) = &ingested.stored else { panic!("converted") };
     let mut end = 0;
@@ -31,7 +35,7 @@ fn stripped(file: &[u8]) -> Vec<u8> {
             end = range.end;
         }
     }
-    ingested.stored.parts(file).collect::<Vec<_>>().concat()
+    (ingested.details, ingested.stored.parts(file).collect::<Vec<_>>().concat())
 }
 
 /// What another reader finds in a file: profile, EXIF, XMP, IPTC, orientation.
@@ -58,14 +62,12 @@ fn decode(file: &[u8]) -> Pixmap {
 
 /// All that has to be true of a stripped file; returns it.
 fn assert_stripped(name: &str, file: &[u8]) -> Vec<u8> {
-    let clean = stripped(file);
+    let (details, clean) = stored(file);
     assert!(decode(&clean) == decode(file), "{name}: the pixels changed");
-    assert!(stripped(&clean) == clean, "{name}: the second time differs from the first");
+    assert!(stored(&clean) == (details, clean.clone()), "{name}: the second time differs from the first");
     for word in [&b"http://ns.adobe.com/"[..], b"Photoshop 3.0", b"<x:xmpmeta", b"XMP DataXMP"] {
         assert!(!has(&clean, word), "{name}: {} is left", word.escape_ascii());
     }
-    let before = codec::ingest(file, None, &Budget::default()).unwrap().details;
-    assert_eq!(codec::ingest(&clean, None, &Budget::default()).unwrap().details, before, "{name}");
     if let (Some(old), Some(new)) = (look(file), look(&clean)) {
         assert_eq!(new.orientation, old.orientation, "{name}");
         assert!(new.profile == old.profile, "{name}: the profile changed");
@@ -347,13 +349,17 @@ fn a_clean_file_stays_the_same_bytes() {
     assert!(stripped(&animated_png()) == animated_png());
 }
 
+/// The formats that are stored as they are; the corpus' own test says that all their files decode.
+const KEPT: [InputFormat; 4] = [InputFormat::Jpeg, InputFormat::Png, InputFormat::Webp, InputFormat::Gif];
+
 #[test]
 fn the_whole_corpus_is_stripped() {
     let mut stripped = 0;
     for (name, path) in corpus::files("photos").into_iter().chain(corpus::files("formats")) {
         let file = std::fs::read(path).unwrap();
-        let Ok(ingested) = codec::ingest(&file, None, &Budget::default()) else { continue };
-        if matches!(ingested.stored, Stored::Pieces(_)) && name != "png_broken_iccp.png" {
+        // The others are converted or refused; a profile that cannot be unpacked goes, which another reader sees.
+        let kept = sniff(&file).is_some_and(|format| KEPT.contains(&format));
+        if kept && name != "png_broken_iccp.png" {
             assert_stripped(&name, &file);
             stripped += 1;
         }

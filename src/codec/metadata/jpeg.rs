@@ -51,6 +51,8 @@ pub(crate) struct Jpeg {
     pub(crate) walked: Walked,
     /// Scans in the file.
     pub(crate) scans: u32,
+    /// Sequential, and one scan brings every component: the data of that scan has to last to the end.
+    pub(crate) one_scan: bool,
 }
 
 /// Walks the file. Without `keep_profile` the colour profile goes too.
@@ -264,17 +266,21 @@ impl Walker<'_> {
         if self.scans == 0 {
             return Err(CodecError::damaged(NAME, "it has no scan"));
         }
-        let one_scan = frame.kind != SOF_PROGRESSIVE && self.first_scan_components == frame.components;
-        if one_scan && self.scans > 1 {
+        if self.one_scan(frame) && self.scans > 1 {
             return Err(CodecError::damaged(NAME, format_args!("{} scans where one holds all", self.scans)));
         }
         Ok(())
     }
 
+    const fn one_scan(&self, frame: &Frame) -> bool {
+        frame.kind != SOF_PROGRESSIVE && self.first_scan_components == frame.components
+    }
+
     fn finish(mut self, fault: Option<CodecError>) -> Result<Jpeg, CodecError> {
-        let Some(frame) = self.frame else {
+        let Some(frame) = self.frame.take() else {
             return Err(fault.unwrap_or_else(|| CodecError::damaged(NAME, "it has no frame header")));
         };
+        let one_scan = self.one_scan(&frame);
         let turn = self.orientation.unwrap_or(Orientation::NoTransforms);
         if turn != Orientation::NoTransforms {
             self.head.insert([&[0xFF, 0xE1, 0, 34][..], b"Exif\0\0", &orientation::minimal_exif(turn)].concat());
@@ -284,12 +290,12 @@ impl Walker<'_> {
         let pixels = area(frame.width, frame.height);
         let picture = pixels.saturating_mul(u64::from(frame.components));
         // Two bytes a coefficient for the whole picture, unless one scan brings every component row by row.
-        let buffered = frame.kind == SOF_PROGRESSIVE || self.first_scan_components != frame.components;
-        let coefficients = if buffered { frame.samples.saturating_mul(2) } else { 0 };
+        let coefficients = if one_scan { 0 } else { frame.samples.saturating_mul(2) };
         // The quarter turns hold the picture twice, but only after the coefficients have gone.
         let turned = if orientation::swaps_sides(turn) { picture } else { 0 };
         let rows = u64::from(frame.width) * u64::from(frame.components) * 64;
-        let copy = if self.irregular { self.bytes.len() as u64 } else { 0 };
+        // Both validation and decoding of an irregular file work on a copy of the file.
+        let copy = self.bytes.len() as u64;
         let peak_bytes = picture.saturating_add(coefficients.max(turned)).saturating_add(rows).saturating_add(copy);
         let (pieces, fault) = match (self.head.finish(), fault) {
             (Ok(pieces), fault) => (pieces, fault),
@@ -297,6 +303,7 @@ impl Walker<'_> {
         };
         Ok(Jpeg {
             scans: self.scans,
+            one_scan,
             walked: Walked {
                 width: frame.width,
                 height: frame.height,
