@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use std::io::Cursor;
+use std::sync::LazyLock;
 
 use glimt::codec::{self, Budget, InputFormat, Piece, Quality, Stored, sniff};
 use glimt::domain::{Details, OutputFormat};
@@ -138,8 +139,10 @@ fn loaded_jpeg(orientation: u8, picture: &[u8], profile: &[u8]) -> Vec<u8> {
     .concat()
 }
 
+/// Made once: the time of its making is in it.
 fn p3() -> Vec<u8> {
-    moxcms::ColorProfile::new_display_p3().encode().unwrap()
+    static PROFILE: LazyLock<Vec<u8>> = LazyLock::new(|| moxcms::ColorProfile::new_display_p3().encode().unwrap());
+    PROFILE.clone()
 }
 
 #[test]
@@ -330,6 +333,12 @@ fn gif_keeps_its_loop_and_timing() {
     let clean = assert_stripped("GIF", &loaded);
     assert!(has(&loaded, MARKER) && !has(&clean, MARKER));
     assert_eq!(clean, file, "but for what was planted, not a byte changed");
+    // Without a control of its own the image gets the one in front of the text, in the reader as in browsers.
+    let text_at = loaded.windows(3).position(|window| window == [0x21, 0x01, 12]).unwrap();
+    let own = text_at + 15 + sub_blocks(MARKER).len();
+    let borrowed = [&loaded[..own], &loaded[own + 8..]].concat();
+    assert_eq!(borrowed[own], 0x2C, "an image follows");
+    assert!(!has(&assert_stripped("GIF", &borrowed), MARKER));
     let mut reader = gif::DecodeOptions::new().read_info(&clean[..]).unwrap();
     let frame = reader.read_next_frame().unwrap().unwrap();
     assert_eq!((frame.delay, frame.transparent), (5, Some(2)));
