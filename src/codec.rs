@@ -162,11 +162,11 @@ pub fn ingest(bytes: &[u8], convert: Option<OutputFormat>, budget: &Budget) -> R
         let details = details(format, served.walked());
         let usable_profile = usable_profile && served.walked().profile_bytes() <= budget.max_profile_bytes;
         // A profile that cannot be unpacked, or is past all reason, is of no use to a viewer either: it goes.
-        let walked = match open(bytes, usable_profile)? {
-            Opened::Served(_, again) if !usable_profile => again.into_walked(),
-            Opened::Served(..) | Opened::Convertible(_) => served.into_walked(),
-        };
-        Ok(Ingested { details, stored: Stored::Pieces(walked.pieces) })
+        let mut kept = served;
+        if !usable_profile && let Opened::Served(_, without_profile) = open(bytes, false)? {
+            kept = without_profile;
+        }
+        Ok(Ingested { details, stored: Stored::Pieces(kept.into_walked().pieces) })
     })
 }
 

@@ -375,3 +375,16 @@ fn the_whole_corpus_is_stripped() {
     }
     println!("{stripped} files stripped");
 }
+
+/// A profile that inflates without end, or not at all, is no profile: it goes, and the picture stays.
+#[test]
+fn a_profile_that_cannot_be_unpacked_goes() {
+    let picture = codec::encode(&test_picture(50, 30, Layout::Rgb), OutputFormat::Png, Quality::default()).unwrap();
+    let with = |data: &[u8]| [&picture[..33], &chunk(b"iCCP", &[b"p\0\0", data].concat()), &picture[33..]].concat();
+    assert!(has(&stripped(&with(&stored_zlib(&p3()))), b"iCCP"), "the control");
+    assert!(stripped(&with(b"no zlib stream")) == picture);
+    let small = Budget { max_profile_bytes: 100, ..Budget::default() };
+    let file = with(&stored_zlib(&p3()));
+    let ingested = codec::ingest(&file, None, &small).unwrap();
+    assert!(ingested.stored.parts(&file).collect::<Vec<_>>().concat() == picture);
+}
