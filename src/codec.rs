@@ -153,22 +153,20 @@ pub fn ingest(bytes: &[u8], convert: Option<OutputFormat>, budget: &Budget) -> R
         if let Some(convert) = convert.filter(|convert| convert.format() != format) {
             return converted(bytes, convert, budget);
         }
-        let regular = served.walked().regular(bytes);
         let usable_profile = match &served {
-            Served::Jpeg(_) => jpeg::validate(&regular, budget).map(|()| true),
-            Served::Png(png) => png::validate(&regular, png.images, budget),
-            Served::Webp(_) => webp::validate(&regular, budget).map(|()| true),
-            Served::Gif(_) => gif::validate(&regular, budget).map(|()| true),
+            Served::Jpeg(jpeg) => jpeg::validate(bytes, jpeg, budget).map(|()| true),
+            Served::Png(png) => png::validate(bytes, png.images, budget),
+            Served::Webp(walked) => webp::validate(&walked.regular(bytes), budget).map(|()| true),
+            Served::Gif(_) => gif::validate(bytes, budget).map(|()| true),
         }?;
-        drop(regular);
         let details = details(format, served.walked());
         let usable_profile = usable_profile && served.walked().profile_bytes() <= budget.max_profile_bytes;
         // A profile that cannot be unpacked, or is past all reason, is of no use to a viewer either: it goes.
-        let walked = match open(bytes, usable_profile)? {
-            Opened::Served(_, again) if !usable_profile => again.into_walked(),
-            Opened::Served(..) | Opened::Convertible(_) => served.into_walked(),
-        };
-        Ok(Ingested { details, stored: Stored::Pieces(walked.pieces) })
+        let mut kept = served;
+        if !usable_profile && let Opened::Served(_, without_profile) = open(bytes, false)? {
+            kept = without_profile;
+        }
+        Ok(Ingested { details, stored: Stored::Pieces(kept.into_walked().pieces) })
     })
 }
 

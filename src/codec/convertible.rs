@@ -9,7 +9,7 @@ use image::{ImageDecoder, Limits};
 
 use super::budget::{Budget, area};
 use super::error::CodecError;
-use super::metadata::{array, le16, le32};
+use super::metadata::{array, be32, le16, le32};
 use super::orientation::{Orientation, swaps_sides};
 use super::raster::{Raster, byte_count, narrow_floats_in_place, narrow_in_place};
 use super::sniff::InputFormat;
@@ -55,10 +55,8 @@ pub(crate) fn decode(bytes: &[u8], format: InputFormat, budget: &Budget) -> Resu
 fn open<'a>(bytes: &'a [u8], format: InputFormat, budget: &Budget) -> Result<Box<dyn ImageDecoder + 'a>, CodecError> {
     let source = Timed { inner: Cursor::new(bytes), deadline: budget.deadline, reads: 0 };
     let name = format.name();
-    if format == InputFormat::Bmp
-        && let Some((width, height)) = bmp_size(bytes)
-    {
-        // The decoder has a limit of its own that it does not name.
+    if let Some((width, height)) = claimed_size(bytes, format) {
+        // These decoders have limits of their own that they do not name.
         budget.check_size(width, height)?;
     }
     let opened: Result<Box<dyn ImageDecoder + 'a>, ImageError> = match format {
@@ -79,8 +77,14 @@ fn open<'a>(bytes: &'a [u8], format: InputFormat, budget: &Budget) -> Result<Box
     Ok(decoder)
 }
 
-/// The size a BMP's header claims, before anything is believed of it.
-fn bmp_size(bytes: &[u8]) -> Option<(u32, u32)> {
+/// The size that the header of a BMP or QOI claims, before anything is believed of it.
+fn claimed_size(bytes: &[u8], format: InputFormat) -> Option<(u32, u32)> {
+    if format == InputFormat::Qoi {
+        return Some((be32(bytes, 4)?, be32(bytes, 8)?));
+    }
+    if format != InputFormat::Bmp {
+        return None;
+    }
     if le32(bytes, 14)? == 12 {
         return Some((u32::from(le16(bytes, 18)?), u32::from(le16(bytes, 20)?)));
     }

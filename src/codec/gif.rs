@@ -10,6 +10,8 @@ const NAME: &str = "GIF";
 
 fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Decoder<&'a [u8]>, CodecError> {
     let mut options = DecodeOptions::new();
+    // The walker has been through all of them.
+    options.allow_unknown_blocks(true);
     options.set_color_output(ColorOutput::Indexed);
     if let Some(limit) = std::num::NonZeroU64::new(budget.max_memory_bytes) {
         options.set_memory_limit(gif::MemoryLimit::Bytes(limit));

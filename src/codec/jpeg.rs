@@ -55,9 +55,20 @@ pub(crate) fn decode(
     Ok((raster, Conversion::Keep))
 }
 
-/// Decodes and drops the pixels: says whether the file is whole.
-pub(crate) fn validate(bytes: &[u8], budget: &Budget) -> Result<(), CodecError> {
-    decode_raw(bytes, budget).map(drop)
+/// Decodes and drops the pixels: says whether the file is whole. `jpeg` is the walk of `bytes`, without a fault.
+///
+/// At the end marker the decoder goes on with zeros as long as it takes, and says nothing. So where one scan holds
+/// everything, the marker is taken off: a decoder that is done by then has read a few bytes ahead, at most eight, and gets
+/// zeros for them; one that needs more than that runs dry and says so.
+pub(crate) fn validate(bytes: &[u8], jpeg: &Jpeg, budget: &Budget) -> Result<(), CodecError> {
+    const AHEAD: [u8; 16] = [0; 16];
+    if !jpeg.one_scan {
+        return decode_raw(&jpeg.walked.regular(bytes), budget).map(drop);
+    }
+    let mut endless = jpeg.walked.joined(bytes);
+    endless.truncate(endless.len().saturating_sub(2));
+    endless.extend_from_slice(&AHEAD);
+    decode_raw(&endless, budget).map(drop)
 }
 
 fn decode_raw(bytes: &[u8], budget: &Budget) -> Result<(Raster, Option<Four>), CodecError> {

@@ -53,7 +53,7 @@ pub(crate) struct Walked {
     pub(crate) peak_bytes: u64,
     /// The file without what identifies people and places. Only worth using when there is no `fault`.
     pub(crate) pieces: Vec<Piece>,
-    /// Viewers show the file, a strict decoder trips over what the pieces leave out: decode the pieces instead.
+    /// A strict decoder may trip over what the pieces leave out, where viewers do not: decode the pieces instead.
     pub(crate) irregular: bool,
     /// What is wrong after the header, if anything is.
     pub(crate) fault: Option<CodecError>,
@@ -82,10 +82,15 @@ impl Walked {
         if !self.irregular || self.fault.is_some() {
             return Cow::Borrowed(bytes);
         }
-        Cow::Owned(self.pieces.iter().fold(Vec::with_capacity(bytes.len()), |mut joined, piece| {
+        Cow::Owned(self.joined(bytes))
+    }
+
+    /// The pieces as one file.
+    pub(crate) fn joined(&self, bytes: &[u8]) -> Vec<u8> {
+        self.pieces.iter().fold(Vec::with_capacity(bytes.len()), |mut joined, piece| {
             joined.extend_from_slice(piece.bytes(bytes));
             joined
-        }))
+        })
     }
 
     /// Bytes of the colour profile as it lies in the file.

@@ -1,6 +1,11 @@
 //! Pictures: decoding, metadata, malformed files, and the pixel engine against its references.
 
 mod compare;
+mod corpus;
+mod decode;
+mod encode;
+mod malformed;
+mod metadata;
 mod pipeline;
 mod recovery;
 mod reference;

@@ -17,7 +17,6 @@ const IMAGE: u8 = 0x2C;
 const TRAILER: u8 = 0x3B;
 const GRAPHIC_CONTROL: u8 = 0xF9;
 const APPLICATION: u8 = 0xFF;
-const PLAIN_TEXT: u8 = 0x01;
 
 /// Walks the file. Without `keep_profile` the colour profile goes too.
 ///
@@ -119,9 +118,9 @@ impl Walker<'_> {
             }
         })?;
         match label {
+            // The last one in front of an image is the one that counts. By the letter a plain text would use up the one in
+            // front of it; no viewer draws plain text, and all hand its control on to the next image, so it stays.
             GRAPHIC_CONTROL => self.control = Some(at..end),
-            // It is drawn like an image and would have used up the control in front of it.
-            PLAIN_TEXT => self.control = None,
             APPLICATION => self.application(at..end, &blocks),
             _ => {}
         }

@@ -29,6 +29,9 @@ const APP0: u8 = 0xE0;
 const APP15: u8 = 0xEF;
 const COM: u8 = 0xFE;
 
+/// An EXIF segment's body that says the orientation and nothing else.
+const MINIMAL_EXIF_BYTES: usize = 6 + 26;
+
 const ICC_NAME: &[u8; 12] = b"ICC_PROFILE\0";
 
 /// The frame header.
@@ -48,6 +51,8 @@ pub(crate) struct Jpeg {
     pub(crate) walked: Walked,
     /// Scans in the file.
     pub(crate) scans: u32,
+    /// Sequential, and one scan brings every component: the data of that scan has to last to the end.
+    pub(crate) one_scan: bool,
 }
 
 /// Walks the file. Without `keep_profile` the colour profile goes too.
@@ -70,7 +75,8 @@ struct Walker<'a> {
     first_scan_components: u8,
     scans: u32,
     orientation: Option<Orientation>,
-    /// Bytes stood in front of a marker that belong to nothing.
+    /// Something in front of the end was left out: bytes that belong to nothing, which the strict decoder refuses, or
+    /// metadata, whose inside it has opinions about. Decoding what will be stored also proves what will be stored.
     irregular: bool,
     profile: Vec<(u8, Range<usize>)>,
     /// The JFIF header and what else has to stand first, then the rest: the orientation goes in between.
@@ -144,7 +150,7 @@ impl Walker<'_> {
                 return Ok(scan_end);
             }
             APP0..=APP15 => self.application(marker, body, whole),
-            COM => {}
+            COM => self.irregular = true,
             // Hierarchical and reserved markers: no decoder here knows them, and what is inside may be anything.
             _ => return Err(CodecError::damaged(NAME, format_args!("an unknown marker {marker:#04x}"))),
         }
@@ -216,6 +222,7 @@ impl Walker<'_> {
             0xE1 if self.orientation.is_none() && body.starts_with(b"Exif\0") => {
                 // Behind the name stands a zero or, in a few cameras' files, another filler.
                 self.orientation = Some(orientation::from_exif(body.get(6..).unwrap_or_default()));
+                self.irregular |= body.len() != MINIMAL_EXIF_BYTES;
             }
             0xE2 if body.starts_with(ICC_NAME) && body.len() > 14 => {
                 // One-based number of this part, number of parts, bytes.
@@ -230,11 +237,12 @@ impl Walker<'_> {
                 if body.len() == 12 {
                     self.body.keep(whole);
                 } else {
+                    self.irregular = true;
                     // Longer than it has any business to be: the twelve bytes that have a meaning.
                     self.body.insert([&[0xFF, 0xEE, 0, 14], body.get(..12).unwrap_or_default()].concat());
                 }
             }
-            _ => {}
+            _ => self.irregular = true,
         }
     }
 
@@ -242,9 +250,12 @@ impl Walker<'_> {
     fn jfif(&mut self, body: &[u8], whole: Range<usize>) {
         match array::<14>(body, 0) {
             Some([fixed @ .., 0, 0]) if body.len() == fixed.len() + 2 => self.head.keep(whole),
-            Some([fixed @ .., _, _]) => self.head.insert([&[0xFF, APP0, 0, 16], &fixed[..], &[0, 0]].concat()),
+            Some([fixed @ .., _, _]) => {
+                self.irregular = true;
+                self.head.insert([&[0xFF, APP0, 0, 16], &fixed[..], &[0, 0]].concat());
+            }
             // Too short to be one; it says nothing then.
-            None => {}
+            None => self.irregular = true,
         }
     }
 
@@ -255,17 +266,21 @@ impl Walker<'_> {
         if self.scans == 0 {
             return Err(CodecError::damaged(NAME, "it has no scan"));
         }
-        let one_scan = frame.kind != SOF_PROGRESSIVE && self.first_scan_components == frame.components;
-        if one_scan && self.scans > 1 {
+        if self.one_scan(frame) && self.scans > 1 {
             return Err(CodecError::damaged(NAME, format_args!("{} scans where one holds all", self.scans)));
         }
         Ok(())
     }
 
+    const fn one_scan(&self, frame: &Frame) -> bool {
+        frame.kind != SOF_PROGRESSIVE && self.first_scan_components == frame.components
+    }
+
     fn finish(mut self, fault: Option<CodecError>) -> Result<Jpeg, CodecError> {
-        let Some(frame) = self.frame else {
+        let Some(frame) = self.frame.take() else {
             return Err(fault.unwrap_or_else(|| CodecError::damaged(NAME, "it has no frame header")));
         };
+        let one_scan = self.one_scan(&frame);
         let turn = self.orientation.unwrap_or(Orientation::NoTransforms);
         if turn != Orientation::NoTransforms {
             self.head.insert([&[0xFF, 0xE1, 0, 34][..], b"Exif\0\0", &orientation::minimal_exif(turn)].concat());
@@ -275,18 +290,20 @@ impl Walker<'_> {
         let pixels = area(frame.width, frame.height);
         let picture = pixels.saturating_mul(u64::from(frame.components));
         // Two bytes a coefficient for the whole picture, unless one scan brings every component row by row.
-        let buffered = frame.kind == SOF_PROGRESSIVE || self.first_scan_components != frame.components;
-        let coefficients = if buffered { frame.samples.saturating_mul(2) } else { 0 };
+        let coefficients = if one_scan { 0 } else { frame.samples.saturating_mul(2) };
         // The quarter turns hold the picture twice, but only after the coefficients have gone.
         let turned = if orientation::swaps_sides(turn) { picture } else { 0 };
         let rows = u64::from(frame.width) * u64::from(frame.components) * 64;
-        let peak_bytes = picture.saturating_add(coefficients.max(turned)).saturating_add(rows);
+        // Both validation and decoding of an irregular file work on a copy of the file.
+        let copy = self.bytes.len() as u64;
+        let peak_bytes = picture.saturating_add(coefficients.max(turned)).saturating_add(rows).saturating_add(copy);
         let (pieces, fault) = match (self.head.finish(), fault) {
             (Ok(pieces), fault) => (pieces, fault),
             (Err(error), fault) => (Vec::new(), fault.or(Some(error))),
         };
         Ok(Jpeg {
             scans: self.scans,
+            one_scan,
             walked: Walked {
                 width: frame.width,
                 height: frame.height,
