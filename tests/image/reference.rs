@@ -18,7 +18,7 @@ pub(crate) fn reference(ops: &[Op], image: &Pixmap) -> Codes {
     for op in ops {
         light = match *op {
             Op::Fit { side_px } => fit(&light, side_px),
-            Op::Blur { sigma } if sigma == 0.0 => light,
+            Op::Blur { sigma: 0.0 } => light,
             Op::Blur { sigma } => blur(&light, f64::from(sigma)),
         };
     }

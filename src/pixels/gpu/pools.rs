@@ -93,7 +93,7 @@ mod tests {
     fn classes_hold_their_bytes_and_waste_at_most_a_quarter() {
         for bytes in (1..200_000).step_by(37).chain([48_000_000, 134_217_728, 134_217_729]) {
             let size = class(bytes);
-            assert!(size >= bytes && size % 4 == 0, "{bytes} {size}");
+            assert!(size >= bytes && size.is_multiple_of(4), "{bytes} {size}");
             assert!(bytes <= 4096 || size - bytes <= bytes / 4 + 1024, "{bytes} {size}");
         }
         assert_eq!(class(1), class(4096));
