@@ -1,0 +1,167 @@
+//! The wired parts of a server, built once and shared.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::{
+    codec::{Budget, Quality},
+    config::{Config, Secret},
+    pixels::{EngineError, EngineOptions, Engines, PlanLimits},
+    repo::{Repo, RepoError, sled::SledRepo},
+    service::{
+        cleanup::Cleanup,
+        fetch::{FetchError, FetchOptions, Fetcher},
+        ingest::{Ingest, IngestOptions},
+        locks::HashLocks,
+        originals::Originals,
+        pool::{Pool, PoolOptions},
+        process::{Process, ProcessOptions},
+    },
+    store::{Staging, StagingError, Store, StoreError, fs::FsStore},
+};
+
+/// What variants are encoded at.
+const VARIANT_QUALITY: Quality = Quality::DEFAULT;
+
+/// Everything a request may need.
+pub struct App {
+    /// Takes pictures in.
+    pub ingest: Arc<Ingest>,
+    /// Makes variants.
+    pub process: Arc<Process>,
+    /// Finds and removes pictures.
+    pub originals: Originals,
+    /// Downloads pictures.
+    pub fetcher: Fetcher,
+    /// The bytes.
+    pub store: Arc<dyn Store>,
+    /// The metadata.
+    pub repo: Arc<dyn Repo>,
+    /// The engines.
+    pub engines: Arc<Engines>,
+    /// What the HTTP layer needs of the configuration.
+    pub rules: Rules,
+}
+
+/// The part of the configuration that decides about requests.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Opens `/internal`.
+    pub api_key: Option<Secret>,
+    /// Filters that are allowed; `None` allows all.
+    pub whitelist: Option<std::collections::BTreeSet<String>>,
+    /// Whether imports are taken as they are.
+    pub trust_imports: bool,
+    /// Largest file of an upload.
+    pub max_file_size_bytes: u64,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be bound.
+    #[error("cannot listen on {addr}")]
+    Listen {
+        /// The address.
+        addr: std::net::SocketAddr,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("the data directory {path} cannot be made")]
+    Path {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The folder for temporary files cannot be used.
+    #[error("the folder for temporary files cannot be used")]
+    Staging(#[from] StagingError),
+    /// The store cannot be used.
+    #[error("the store cannot be opened")]
+    Store(#[from] StoreError),
+    /// The repo cannot be used.
+    #[error("the metadata cannot be opened")]
+    Repo(#[from] RepoError),
+    /// The engine asked for is not there.
+    #[error("the pixel engine cannot be started")]
+    Engine(#[from] EngineError),
+    /// The client for downloads cannot be made.
+    #[error("the client for downloads cannot be made")]
+    Fetch(#[from] FetchError),
+    /// No threads.
+    #[error("the processing pool cannot be started")]
+    Pool(#[source] std::io::Error),
+}
+
+impl App {
+    /// Opens the data directory, starts the engine and the pool, and wires all parts. Opening and starting block the thread: this is start-up.
+    ///
+    /// # Errors
+    /// [`StartError`] says what cannot be opened or started.
+    pub async fn open(config: &Config) -> Result<(Arc<Self>, Cleanup), StartError> {
+        let path = &config.path;
+        std::fs::create_dir_all(path).map_err(|source| StartError::Path { path: path.clone(), source })?;
+        // First of all, because it holds the lock on the data directory.
+        let repo: Arc<dyn Repo> = Arc::new(SledRepo::open(path)?);
+        let staging = Staging::open(path.join("staging")).await?;
+        let store: Arc<dyn Store> = Arc::new(FsStore::open(path).await?);
+        let engines = Arc::new(Engines::start(config.backend, &EngineOptions::default())?);
+        tracing::info!(engine = %engines.describe(), "pixel engine");
+        let pool = Arc::new(Pool::start(pool_options(config)).map_err(StartError::Pool)?);
+        let (locks, garbage) = (Arc::new(HashLocks::default()), Arc::new(Notify::new()));
+        let budget = Budget {
+            max_pixels: config.max_pixels,
+            max_frames: config.max_frames,
+            max_animation_pixels: config.max_animation_pixels,
+            ..Budget::default()
+        };
+        let ingest = Arc::new(Ingest::new(
+            IngestOptions {
+                convert: config.format,
+                max_file_size_bytes: config.max_file_size_bytes,
+                budget: budget.clone(),
+            },
+            staging,
+            Arc::clone(&store),
+            Arc::clone(&repo),
+            Arc::clone(&pool),
+            Arc::clone(&locks),
+        ));
+        let process = Arc::new(Process::new(
+            ProcessOptions { budget, plan: PlanLimits::default(), quality: VARIANT_QUALITY },
+            Arc::clone(&store),
+            Arc::clone(&repo),
+            Arc::clone(&engines),
+            pool,
+            Arc::clone(&locks),
+        ));
+        let fetcher = Fetcher::new(FetchOptions {
+            allow: config.download_allow.clone(),
+            enabled: config.download,
+            ..FetchOptions::default()
+        })?;
+        let originals = Originals::new(Arc::clone(&repo), Arc::clone(&garbage));
+        let cleanup = Cleanup::new(Arc::clone(&store), Arc::clone(&repo), locks, garbage);
+        let rules = Rules {
+            api_key: config.api_key.clone(),
+            whitelist: config.whitelist.clone(),
+            trust_imports: config.skip_validate_imports,
+            max_file_size_bytes: config.max_file_size_bytes,
+        };
+        Ok((Arc::new(Self { ingest, process, originals, fetcher, store, repo, engines, rules }), cleanup))
+    }
+}
+
+fn pool_options(config: &Config) -> PoolOptions {
+    PoolOptions {
+        workers: config.workers,
+        queue: config.queue,
+        memory_limit_bytes: config.memory_limit_bytes,
+        timeout: config.request_timeout,
+    }
+}
