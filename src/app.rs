@@ -21,8 +21,8 @@ use crate::{
     store::{Staging, StagingError, Store, StoreError, fs::FsStore},
 };
 
-/// What variants are encoded at.
-const VARIANT_QUALITY: Quality = Quality::DEFAULT;
+
+
 
 /// Everything a request may need.
 pub struct App {
@@ -118,13 +118,14 @@ impl App {
             max_pixels: config.max_pixels,
             max_frames: config.max_frames,
             max_animation_pixels: config.max_animation_pixels,
+            max_memory_bytes: config.memory_limit_bytes,
             ..Budget::default()
         };
         let ingest = Arc::new(Ingest::new(
             IngestOptions {
                 convert: config.format,
                 max_file_size_bytes: config.max_file_size_bytes,
-                budget: budget.clone(),
+                budget,
             },
             staging,
             Arc::clone(&store),
@@ -133,7 +134,7 @@ impl App {
             Arc::clone(&locks),
         ));
         let process = Arc::new(Process::new(
-            ProcessOptions { budget, plan: PlanLimits::default(), quality: VARIANT_QUALITY },
+            ProcessOptions { budget, plan: PlanLimits::default(), quality: Quality::default() },
             Arc::clone(&store),
             Arc::clone(&repo),
             Arc::clone(&engines),

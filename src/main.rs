@@ -38,9 +38,12 @@ fn main() -> ExitCode {
 fn serve(config: Config) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let stop = signals::stop().context("cannot listen for signals")?;
         let server = Server::bind(config).await?;
         server.serve(stop).await.context("the metadata was not closed cleanly")
-    })
+    });
+    // Requests that were cut off must not hold up the end.
+    runtime.shutdown_background();
+    served
 }

@@ -4,7 +4,6 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -31,7 +30,8 @@ pub struct PoolOptions {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Runs blocking jobs on its own threads. Dropping it waits for the jobs that run.
+/// Runs blocking jobs on its own threads. When it is dropped, its threads end after the jobs they run; nobody waits for
+/// them, so that a job that overran its time cannot hold up a stop.
 #[derive(Debug)]
 pub struct Pool {
     options: PoolOptions,
@@ -40,8 +40,7 @@ pub struct Pool {
     /// A permit a MiB.
     memory: Arc<Semaphore>,
     memory_mib: u32,
-    jobs: Option<Sender<Job>>,
-    threads: Vec<JoinHandle<()>>,
+    jobs: Sender<Job>,
 }
 
 impl Pool {
@@ -52,16 +51,14 @@ impl Pool {
     pub fn start(options: PoolOptions) -> std::io::Result<Self> {
         let places = options.workers + options.queue;
         let (jobs, waiting) = bounded::<Job>(places);
-        let threads = (0..options.workers)
-            .map(|index| {
-                let waiting: Receiver<Job> = waiting.clone();
-                std::thread::Builder::new().name(format!("process-{index}")).spawn(move || {
-                    for job in waiting {
-                        job();
-                    }
-                })
-            })
-            .collect::<Result<_, _>>()?;
+        for index in 0..options.workers {
+            let waiting: Receiver<Job> = waiting.clone();
+            std::thread::Builder::new().name(format!("process-{index}")).spawn(move || {
+                for job in waiting {
+                    job();
+                }
+            })?;
+        }
         // Over 4 PiB the gate is no gate; a semaphore of tokio's holds at least 2^29 permits on every target.
         let memory_mib = u32::try_from(options.memory_limit_bytes / MEBIBYTE).unwrap_or(u32::MAX).clamp(1, 1 << 28);
         Ok(Self {
@@ -69,8 +66,7 @@ impl Pool {
             places: Arc::new(Semaphore::new(places)),
             memory: Arc::new(Semaphore::new(memory_mib as usize)),
             memory_mib,
-            jobs: Some(jobs),
-            threads,
+            jobs,
         })
     }
 
@@ -149,20 +145,10 @@ impl Reservation<'_> {
             }
         });
         // There is a place in the queue for every permit, so this neither blocks nor fails while the pool lives.
-        pool.jobs.as_ref().and_then(|jobs| jobs.try_send(run).ok()).ok_or_else(|| pool.busy())?;
+        pool.jobs.try_send(run).map_err(|_full| pool.busy())?;
         match tokio::time::timeout_at(deadline.into(), told).await {
             Ok(told) => told.map_err(|_dropped| pool.busy())?,
             Err(_elapsed) => Err(pool.timed_out()),
-        }
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        for thread in self.threads.drain(..) {
-            // Jobs' panics are caught, so a thread cannot have panicked.
-            let _joined = thread.join();
         }
     }
 }

@@ -114,7 +114,7 @@ impl Process {
                 let budget = Budget { deadline: Some(deadline), ..options.budget };
                 let pixmap = codec::decode(&bytes, &budget)?;
                 drop(bytes);
-                let pixmap = pixels::run(&plan, &pixmap, &engines)?;
+                let pixmap = pixels::exec::run(&plan, &pixmap, &engines)?;
                 Ok(codec::encode(&pixmap, format, options.quality)?)
             })
             .await?;
