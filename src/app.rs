@@ -1,6 +1,6 @@
 //! The wired parts of a server, built once and shared.
 
-use std::sync::Arc;
+use std::{io, path::Path, sync::Arc};
 
 use tokio::sync::Notify;
 
@@ -8,7 +8,7 @@ use crate::{
     codec::{Budget, Quality},
     config::{Config, Secret},
     pixels::{EngineError, EngineOptions, Engines, PlanLimits},
-    repo::{Repo, RepoError, sled::SledRepo},
+    repo::{Repo, RepoError, SledRepo},
     service::{
         cleanup::Cleanup,
         fetch::{FetchError, FetchOptions, Fetcher},
@@ -18,11 +18,8 @@ use crate::{
         pool::{Pool, PoolOptions},
         process::{Process, ProcessOptions},
     },
-    store::{Staging, StagingError, Store, StoreError, fs::FsStore},
+    store::{FsStore, Store, StoreError},
 };
-
-
-
 
 /// Everything a request may need.
 pub struct App {
@@ -67,7 +64,7 @@ pub enum StartError {
         addr: std::net::SocketAddr,
         /// The cause.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The data directory cannot be used.
     #[error("the data directory {path} cannot be made")]
@@ -76,11 +73,8 @@ pub enum StartError {
         path: std::path::PathBuf,
         /// The cause.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
-    /// The folder for temporary files cannot be used.
-    #[error("the folder for temporary files cannot be used")]
-    Staging(#[from] StagingError),
     /// The store cannot be used.
     #[error("the store cannot be opened")]
     Store(#[from] StoreError),
@@ -95,7 +89,7 @@ pub enum StartError {
     Fetch(#[from] FetchError),
     /// No threads.
     #[error("the processing pool cannot be started")]
-    Pool(#[source] std::io::Error),
+    Pool(#[source] io::Error),
 }
 
 impl App {
@@ -105,11 +99,12 @@ impl App {
     /// [`StartError`] says what cannot be opened or started.
     pub async fn open(config: &Config) -> Result<(Arc<Self>, Cleanup), StartError> {
         let path = &config.path;
-        std::fs::create_dir_all(path).map_err(|source| StartError::Path { path: path.clone(), source })?;
+        make_durable(path).map_err(|source| StartError::Path { path: path.clone(), source })?;
         // First of all, because it holds the lock on the data directory.
         let repo: Arc<dyn Repo> = Arc::new(SledRepo::open(path)?);
-        let staging = Staging::open(path.join("staging")).await?;
-        let store: Arc<dyn Store> = Arc::new(FsStore::open(path).await?);
+        let store = FsStore::open(path).await?;
+        let staging = Arc::clone(store.staging());
+        let store: Arc<dyn Store> = Arc::new(store);
         let engines = Arc::new(Engines::start(config.backend, &EngineOptions::default())?);
         tracing::info!(engine = %engines.describe(), "pixel engine");
         let pool = Arc::new(Pool::start(pool_options(config)).map_err(StartError::Pool)?);
@@ -122,11 +117,7 @@ impl App {
             ..Budget::default()
         };
         let ingest = Arc::new(Ingest::new(
-            IngestOptions {
-                convert: config.format,
-                max_file_size_bytes: config.max_file_size_bytes,
-                budget,
-            },
+            IngestOptions { convert: config.format, max_file_size_bytes: config.max_file_size_bytes, budget },
             staging,
             Arc::clone(&store),
             Arc::clone(&repo),
@@ -165,4 +156,14 @@ fn pool_options(config: &Config) -> PoolOptions {
         memory_limit_bytes: config.memory_limit_bytes,
         timeout: config.request_timeout,
     }
+}
+
+/// Makes the data directory if it is not there, so that a power cut after the first upload finds it.
+fn make_durable(path: &Path) -> io::Result<()> {
+    if path.try_exists()? {
+        return Ok(());
+    }
+    std::fs::create_dir_all(path)?;
+    let above = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(above)?.sync_all()
 }

@@ -54,7 +54,7 @@ pub struct Options {
     pub format: Option<OutputFormat>,
 
     /// Largest upload in megabytes of 1024 * 1024 bytes [default: 40] [env: GLIMT_MAX_FILE_SIZE, PICTRS_MAX_FILE_SIZE]
-    #[arg(short, long, value_name = "MB")]
+    #[arg(short, long, value_name = "MB", allow_negative_numbers = true)]
     pub max_file_size: Option<u64>,
 
     /// Filters that are allowed; all when not given. Several after one flag: identity thumbnail blur
@@ -81,35 +81,35 @@ pub struct Options {
     pub backend: Option<Backend>,
 
     /// Largest still picture in megapixels [default: 40]
-    #[arg(long, value_name = "MP")]
+    #[arg(long, value_name = "MP", allow_negative_numbers = true)]
     pub max_pixels: Option<u64>,
 
     /// Most frames of an animation [default: 100]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub max_frames: Option<u32>,
 
     /// Largest animation, all frames together, in megapixels [default: 50]
-    #[arg(long, value_name = "MP")]
+    #[arg(long, value_name = "MP", allow_negative_numbers = true)]
     pub max_animation_pixels: Option<u64>,
 
     /// Threads that decode, process and encode [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub workers: Option<usize>,
 
     /// Jobs that may wait for a worker; more are answered 503 [default: 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub queue: Option<usize>,
 
     /// Memory that pictures being worked on may take together, in MiB [default: 512]
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     pub memory_limit: Option<u64>,
 
     /// Longest time a picture may take to process, in seconds [default: 30]
-    #[arg(long, value_name = "SECS")]
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     pub request_timeout: Option<u64>,
 
     /// Connections open at a time; more wait to be accepted [default: 1024]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub max_connections: Option<usize>,
 
     /// Private address ranges that /image/download may fetch from, such as 10.1.0.0/16; none when not given
@@ -121,7 +121,7 @@ pub struct Options {
     pub no_download: Option<bool>,
 
     /// Longest time a graceful stop may take, in seconds [default: 20]
-    #[arg(long, value_name = "SECS")]
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     pub stop_timeout: Option<u64>,
 }
 

@@ -23,10 +23,11 @@ const MEGAPIXEL: u64 = 1_000_000;
 pub struct Secret(String);
 
 impl Secret {
-    /// Whether `presented` is the secret; takes the same time wherever they first differ.
+    /// Whether `presented` is the secret; takes the same time wherever they first differ. An empty secret is none, and
+    /// nothing matches it.
     #[must_use]
     pub fn matches(&self, presented: &[u8]) -> bool {
-        subtle::ConstantTimeEq::ct_eq(self.0.as_bytes(), presented).into()
+        !self.is_empty() && subtle::ConstantTimeEq::ct_eq(self.0.as_bytes(), presented).into()
     }
 
     fn is_empty(&self) -> bool {

@@ -30,7 +30,7 @@ mod upload;
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/image", post(upload::upload))
-        .route("/image/download", get(download::download))
+        .route("/image/download", get(download::download).head(layers::method_not_allowed))
         .route("/image/original/{alias}", get(original::original))
         .route("/image/{process}", any(process::process))
         .route(

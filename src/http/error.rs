@@ -222,7 +222,7 @@ impl From<CodecError> for ApiError {
             CodecError::TooMuchMetadata { .. } => Self::too_large("too-much-metadata", msg),
             CodecError::TooMuchMemory { .. } => Self::too_large("too-much-memory", msg),
             CodecError::TooLargeForFormat { .. } => Self::bad("too-large-for-format", msg),
-            CodecError::TimedOut => Self::bad("takes-too-long", msg),
+            CodecError::TimedOut => Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", msg),
             // Caused by the picture, and contained: the client's file is at fault as far as the client can tell.
             CodecError::Panicked { .. } => Self { cause: Some(msg.clone()), ..Self::bad("damaged-image", msg) },
             CodecError::Encode { .. } => Self::internal(msg),

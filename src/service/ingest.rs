@@ -77,13 +77,13 @@ impl Ingest {
     /// Wires the parts.
     pub fn new(
         options: IngestOptions,
-        staging: Staging,
+        staging: Arc<Staging>,
         store: Arc<dyn Store>,
         repo: Arc<dyn Repo>,
         pool: Arc<Pool>,
         locks: Arc<HashLocks>,
     ) -> Self {
-        Self { options, staging: Arc::new(staging), store, repo, pool, locks }
+        Self { options, staging, store, repo, pool, locks }
     }
 
     /// Begins a file that will be streamed in; it refuses to grow past the size limit.

@@ -39,6 +39,7 @@ impl FsStore {
     /// [`StoreError`] when the folder can be neither made nor used.
     pub async fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
+        let made = !tokio::fs::try_exists(&root).await.unwrap_or(true);
         let staging = Staging::open(root.join("staging")).await.map_err(|error| match error {
             StagingError::Io { doing, path, source } => StoreError { doing, key: path.display().to_string(), source },
             StagingError::TooLarge { .. } => StoreError {
@@ -47,13 +48,14 @@ impl FsStore {
                 source: io::Error::other("a size limit was met without a file"),
             },
         })?;
-        // The root's own entry, in case it was just made.
-        let above = root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        sync_folder(above).await.map_err(|source| StoreError {
-            doing: "opening",
-            key: above.display().to_string(),
-            source,
-        })?;
+        if made {
+            let above = root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            sync_folder(above).await.map_err(|source| StoreError {
+                doing: "opening",
+                key: above.display().to_string(),
+                source,
+            })?;
+        }
         Ok(Self { root, staging: Arc::new(staging), durable: Mutex::default() })
     }
 
