@@ -198,7 +198,7 @@ async fn a_server_over_capacity_says_so_and_stays_well() {
 #[tokio::test]
 async fn a_job_over_its_time_is_an_error_like_any_other() {
     let app = App::with(|config| config.request_timeout = Duration::from_nanos(1)).await;
-    app.post(Form::new().file("a.jpg", &jpeg(1, 1000, 800))).await.error_in(&[408, 503, 504]);
+    app.post(Form::new().file("a.jpg", &jpeg(1, 1000, 800))).await.error_in(&[400, 408, 413, 503, 504]);
     app.stored().is_idle().await;
     app.stored().holds_nothing();
     app.get("/healthz").await.is(200);

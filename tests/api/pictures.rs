@@ -15,10 +15,11 @@ pub(crate) mod metadata;
 /// seeds are different pictures.
 pub(crate) fn photo(seed: u32, width: u32, height: u32) -> RgbImage {
     let phase = f64::from(seed) * 0.7;
+    let (centre_x, centre_y) = (0.3 + 0.2 * phase.sin(), 0.3 + 0.2 * phase.cos());
     RgbImage::from_fn(width, height, |x, y| {
         let (u, v) = (f64::from(x) / f64::from(width), f64::from(y) / f64::from(height));
         let wave = ((u * 9.0 + v * 4.0 + phase).sin() + 1.0) / 2.0;
-        let disc = if (u - 0.25).hypot(v - 0.3) < 0.15 { 90.0 } else { 0.0 };
+        let disc = if (u - centre_x).hypot(v - centre_y) < 0.15 { 90.0 } else { 0.0 };
         Rgb([shade(60.0 + 150.0 * u + disc / 2.0), shade(40.0 + 170.0 * v), shade(50.0 + 110.0 * wave + disc)])
     })
 }

@@ -65,7 +65,7 @@ async fn a_start_sweeps_up_what_a_crash_left() {
     std::fs::create_dir_all(&variants).unwrap();
     std::fs::write(data.path().join(format!("originals/{folder}/{hash}.png")), &orphan).unwrap();
     std::fs::write(variants.join(format!("{}.png", "0".repeat(32))), b"half a variant").unwrap();
-    std::fs::write(data.path().join("staging/left-behind"), b"half an upload").unwrap();
+    std::fs::write(data.path().join("staging/left-behind.part"), b"half an upload").unwrap();
 
     let app = App::on(data, |_defaults| {}).await;
     app.stored().is_idle().await;
