@@ -1,0 +1,119 @@
+//! Real photos, as a phone uploads them: thumbnails and a blur on both engines that need no graphics card, held
+//! against a slow reference and against each other.
+
+use std::fs;
+
+use glimt::pixels::Backend;
+use image::{RgbImage, imageops};
+
+use crate::{
+    app::App,
+    hostile::corpus,
+    pictures::{decoded, psnr, seen},
+};
+
+/// A thumbnail of the same pixels by two engines, before any lossy encoding.
+const SAME_DB: f64 = 48.0;
+
+/// A thumbnail by linear light against one of sRGB values by the `image` crate: alike, not equal.
+const ALIKE_DB: f64 = 26.0;
+
+const SIDES: [u32; 3] = [64, 256, 1024];
+
+/// Fits inside a square by floor, as the contract has it.
+fn fitted((width, height): (u32, u32), side: u32) -> (u32, u32) {
+    let longest = width.max(height);
+    if longest <= side {
+        return (width, height);
+    }
+    let scaled = |length: u32| u32::try_from(u64::from(length) * u64::from(side) / u64::from(longest)).unwrap().max(1);
+    (scaled(width), scaled(height))
+}
+
+#[test]
+fn the_sizes_of_the_contract_are_worked_out_right() {
+    assert_eq!(fitted((4032, 3024), 256), (256, 192));
+    assert_eq!(fitted((640, 427), 100), (100, 66));
+    assert_eq!(fitted((3, 1000), 10), (1, 10));
+    assert_eq!(fitted((30, 20), 64), (30, 20));
+}
+
+/// A server on this engine; `None`, and said so, where it cannot run and need not.
+async fn on(backend: Backend) -> App {
+    App::with(|config| config.backend = backend).await
+}
+
+/// Whether the software Vulkan adapter is there; where it is required, it must be.
+fn has_adapter() -> bool {
+    let drivers =
+        ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"].into_iter().filter_map(|folder| fs::read_dir(folder).ok());
+    let found = drivers.flatten().flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("lvp_icd"));
+    assert!(found || std::env::var("REQUIRE_GPU").is_err(), "REQUIRE_GPU is set and there is no lavapipe");
+    if !found {
+        println!("skipped: no adapter");
+    }
+    found
+}
+
+/// What one engine makes of one photo: the thumbnails as PNG, and the blurred photo as JPEG.
+async fn made(app: &App, bytes: &[u8]) -> (Vec<RgbImage>, RgbImage) {
+    let uploaded = app.upload(bytes).await;
+    let mut thumbnails = Vec::new();
+    for side in SIDES {
+        let answer = app.process("png", &uploaded.file, &format!("thumbnail={side}")).await;
+        answer.is_image("image/png");
+        thumbnails.push(decoded(&answer.body).into_rgb8());
+    }
+    let answer = app.process("jpg", &uploaded.file, "blur=3.0").await;
+    answer.is_image("image/jpeg");
+    (thumbnails, decoded(&answer.body).into_rgb8())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_photo_goes_in_and_comes_out_small_and_soft_the_same_on_both_engines() {
+    let Some(photos) = corpus("photos") else { return };
+    let cpu = on(Backend::Cpu).await;
+    let software = if has_adapter() { Some(on(Backend::Software).await) } else { None };
+    let mut before: Option<RgbImage> = None;
+    for photo in &photos {
+        let name = photo.file_name().unwrap().to_string_lossy().into_owned();
+        let bytes = fs::read(photo).unwrap();
+        let upright = seen(&bytes);
+        let (thumbnails, blurred) = made(&cpu, &bytes).await;
+        assert_eq!(blurred.dimensions(), upright.dimensions(), "{name}");
+        for (thumbnail, side) in thumbnails.iter().zip(SIDES) {
+            let (width, height) = fitted(upright.dimensions(), side);
+            assert_eq!(thumbnail.dimensions(), (width, height), "{name}: thumbnail={side}");
+            let reference = imageops::thumbnail(&upright, width, height);
+            let got = psnr(thumbnail, &reference);
+            let wrong = psnr(thumbnail, &imageops::rotate180(&reference));
+            assert!(got > ALIKE_DB && got > wrong + 5.0, "{name} at {side}: {got:.1} dB, upside down {wrong:.1} dB");
+        }
+        let softer = psnr(&blurred, &upright);
+        assert!((15.0..60.0).contains(&softer), "{name}: blurred is {softer:.1} dB like the photo");
+
+        let Some(software) = &software else { continue };
+        let (others, other_blurred) = made(software, &bytes).await;
+        for ((thumbnail, other), side) in thumbnails.iter().zip(&others).zip(SIDES) {
+            let got = psnr(thumbnail, other);
+            assert!(got >= SAME_DB, "{name} at {side}: the engines differ, {got:.1} dB");
+            // The bound is one that a shift by one pixel misses.
+            let shifted = imageops::crop_imm(other, 1, 0, other.width() - 1, other.height()).to_image();
+            let kept = imageops::crop_imm(thumbnail, 0, 0, other.width() - 1, other.height()).to_image();
+            assert!(psnr(&kept, &shifted) < SAME_DB, "{name} at {side}: the bound tells nothing");
+        }
+        let got = psnr(&blurred, &other_blurred);
+        assert!(got >= 42.0, "{name}: blurred, the engines differ, {got:.1} dB");
+        // And one that another photo misses.
+        if let Some(before) =
+            before.replace(thumbnails[0].clone()).filter(|it| it.dimensions() == thumbnails[0].dimensions())
+        {
+            assert!(psnr(&before, &thumbnails[0]) < ALIKE_DB, "{name}: the bound does not tell photos apart");
+        }
+    }
+    for app in software.into_iter().chain([cpu]) {
+        assert_eq!(app.stored().originals().len(), photos.len());
+        assert_eq!(app.stored().variants().len(), photos.len() * 4);
+        app.stop().await;
+    }
+}
