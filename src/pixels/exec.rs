@@ -39,7 +39,7 @@ impl Default for EngineOptions {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// The engine that was asked for by name cannot be had.
-    #[error("the {backend} engine did not start: {source}")]
+    #[error("the {backend} engine did not start")]
     Device {
         /// What was asked for.
         backend: Backend,

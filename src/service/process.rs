@@ -104,7 +104,7 @@ impl Process {
             &self.options.plan,
         )?;
         let pixels = u64::from(details.width) * u64::from(details.height);
-        let peak_bytes = pixels * DECODE_BYTES_A_PIXEL + plan.peak_bytes() + original.record.size_bytes;
+        let peak_bytes = pixels * DECODE_BYTES_A_PIXEL + self.engines.peak_bytes(&plan) + original.record.size_bytes;
         let reservation = self.pool.reserve(peak_bytes).await?;
         let source = original.key();
         let bytes = self.store.read(&source).await?.ok_or_else(|| ServiceError::FileMissing(source.to_string()))?;
