@@ -31,7 +31,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { queue_depth: 64, watchdog: Duration::from_secs(10), max_device_bytes: 1 << 30, caps_ceiling: None }
+        Self { queue_depth: 64, watchdog: Duration::from_secs(30), max_device_bytes: 1 << 30, caps_ceiling: None }
     }
 }
 

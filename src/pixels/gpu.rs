@@ -16,6 +16,7 @@ pub mod params;
 pub mod queue;
 pub mod stages;
 
+mod blocks;
 mod device;
 mod fault;
 mod machine;

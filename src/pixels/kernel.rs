@@ -18,13 +18,18 @@ pub struct Row {
     pub offset: u32,
 }
 
-/// A run of output samples whose weights are the same and whose `first` grows by one each.
+/// Runs of equal weights at least this long are kept apart.
+const SHARED_RUN: usize = 16;
+
+/// A run of output samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// The first output sample of the run.
     pub start: usize,
     /// Output samples in it.
     pub len: usize,
+    /// Whether all have the same weights and `first` grows by one from each to the next.
+    pub shared: bool,
 }
 
 /// A linear map from a line of `source_len` samples to a line of `target_len` samples.
@@ -164,7 +169,7 @@ impl Kernel {
         self.weights.get(offset..offset + self.stride()).unwrap_or(&[])
     }
 
-    /// The rows cut into runs of equal weights and unit steps, in order, without gaps.
+    /// The rows cut into runs, in order, without gaps: those that share their weights, and what is between them.
     #[must_use]
     pub fn runs(&self) -> &[Run] {
         &self.runs
@@ -191,18 +196,29 @@ fn settle(row: &mut [f32]) {
     }
 }
 
+/// Cuts rows into runs, then joins neighbours that are too short to be worth sharing weights.
 fn runs_of(rows: &[Row]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
-    let mut previous: Option<Row> = None;
-    for (at, &row) in rows.iter().enumerate() {
-        let goes_on = previous.is_some_and(|before| before.offset == row.offset && before.first + 1 == row.first);
-        match runs.last_mut() {
-            Some(run) if goes_on => run.len += 1,
-            Some(_) | None => runs.push(Run { start: at, len: 1 }),
+    let mut start = 0;
+    let slides = |pair: &[Row]| matches!(pair, [a, b] if a.offset == b.offset && a.first + 1 == b.first);
+    for (end, pair) in (1..).zip(rows.windows(2)) {
+        if !slides(pair) {
+            close(&mut runs, start, end);
+            start = end;
         }
-        previous = Some(row);
+    }
+    if !rows.is_empty() {
+        close(&mut runs, start, rows.len());
     }
     runs
+}
+
+fn close(runs: &mut Vec<Run>, start: usize, end: usize) {
+    let (len, shared) = (end - start, end - start >= SHARED_RUN);
+    match runs.last_mut() {
+        Some(last) if !shared && !last.shared => last.len += len,
+        Some(_) | None => runs.push(Run { start, len, shared }),
+    }
 }
 
 #[cfg(test)]
@@ -222,8 +238,11 @@ mod tests {
         assert_eq!(kernel.rows().iter().map(|row| row.first).collect::<Vec<_>>(), [0, 0, 1, 1]);
         assert_eq!(kernel.row_weights(kernel.rows()[3])[..3], [0.0, 0.25, 0.75]);
         assert_eq!(kernel.weights().len(), 3 * 8, "the two middle rows are one");
-        assert_eq!(kernel.runs()[1], Run { start: 1, len: 2 });
-        assert_eq!(kernel.runs().iter().map(|run| run.len).sum::<usize>(), 4);
+        assert_eq!(kernel.runs(), [Run { start: 0, len: 4, shared: false }], "too short to be worth it");
+        assert_eq!(Kernel::identity(16).runs(), [Run { start: 0, len: 16, shared: true }]);
+        let blur = gaussian::blur(100, 2.0);
+        let runs: Vec<_> = blur[0].runs().iter().map(|run| (run.start, run.len, run.shared)).collect();
+        assert_eq!(runs, [(0, 8, false), (8, 84, true), (92, 8, false)]);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl CodeFromLinear {
         let code = self.codes.get(bucket).copied().unwrap_or(255);
         let threshold = self.next.get(usize::from(code)).copied().unwrap_or(f32::INFINITY);
         // At 255 the threshold is infinite: no overflow.
-        code + u8::from(x >= threshold)
+        code.wrapping_add(u8::from(x >= threshold))
     }
 }
 

@@ -1,5 +1,7 @@
 //! How pictures are compared, and the one table of tolerances.
 
+#![expect(clippy::unwrap_used, reason = "clippy takes only test functions for tests; this is what they call")]
+
 use glimt::pixels::{Layout, Pixmap};
 
 /// What two pictures may differ by.

@@ -1,5 +1,7 @@
 //! Whole plans against the slow reference on every engine, and the properties of plans and kernels.
 
+#![expect(clippy::unwrap_used, reason = "clippy takes only test functions for tests; this is what they call")]
+
 use glimt::pixels::kernel::{gaussian, lanczos};
 use glimt::pixels::{
     Backend, EngineOptions, Engines, ExecError, Kernel, Layout, Op, Pixmap, Plan, PlanError, PlanLimits, Size, cpu,
@@ -62,6 +64,10 @@ fn every_engine_is_close_to_the_reference() {
                 *worst = (worst.0.max(seen.max), worst.1.min(seen.psnr));
             }
         }
+    }
+    for engines in engines.iter().flatten().filter(|engines| engines.chosen() != Backend::Cpu) {
+        let stats = engines.stats();
+        assert!(stats.device >= 1 && stats.cpu == 0, "the device did them all: {stats:?}");
     }
     println!("worst (largest, dB) of cpu, software, gpu: {worst:.2?}");
 }

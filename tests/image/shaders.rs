@@ -1,5 +1,11 @@
 //! The joined shader modules: valid, laid out as the Rust structs, one twin each.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy takes only test functions for tests; this is what they call"
+)]
+
 use std::mem::offset_of;
 
 use glimt::pixels::gpu::params::{Horizontal, Vertical};

@@ -1,8 +1,15 @@
 //! The shaders against their twins, on the software adapter (and on a hardware one where there is one).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "clippy takes only test functions for tests; this is what they call"
+)]
+
 use std::sync::OnceLock;
 
-use glimt::pixels::kernel::{Band, gaussian, lanczos};
+use glimt::pixels::kernel::{Band, lanczos};
 use glimt::pixels::plan::Step;
 use glimt::pixels::{Backend, EngineOptions, Engines, Kernel, Layout, Op, Pixmap, Plan, PlanLimits, Size, cpu, exec};
 
@@ -199,5 +206,4 @@ fn two_hundred_random_jobs_from_four_threads_all_come_back_right() {
         }
     });
     assert_eq!(engines.stats().busy, 0);
-    assert!(gaussian::DIRECT_MAX < 31.0, "large blurs were among them");
 }

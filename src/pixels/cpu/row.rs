@@ -85,9 +85,9 @@ pub fn linearise(pixels: &[u8], layout: Layout, planar: &mut [f32], shape: Shape
     }
 }
 
-/// Appends a row of 8-bit pixels made from `planar` (of `shape`): premultiplied to straight alpha, linear light to
-/// sRGB, rounded once. The colours of `planar` are left un-premultiplied.
-pub fn encode(planar: &mut [f32], shape: Shape, layout: Layout, pixels: &mut Vec<u8>) {
+/// Fills a row of 8-bit pixels from `planar` (of `shape`): premultiplied to straight alpha, linear light to sRGB,
+/// rounded once. The colours of `planar` are left un-premultiplied.
+pub fn encode(planar: &mut [f32], shape: Shape, layout: Layout, pixels: &mut [u8]) {
     if layout.has_alpha() {
         let colours = shape.pitch * (shape.planes - 1);
         let (colours, alpha) = planar.split_at_mut(colours.min(planar.len()));
@@ -98,25 +98,30 @@ pub fn encode(planar: &mut [f32], shape: Shape, layout: Layout, pixels: &mut Vec
     let (first, rest) = planar.split_at(shape.pitch.min(planar.len()));
     let (second, rest) = rest.split_at(shape.pitch.min(rest.len()));
     let (third, fourth) = rest.split_at(shape.pitch.min(rest.len()));
-    let (width, table) = (shape.width, &*CODE_FROM_LINEAR);
+    let table = &*CODE_FROM_LINEAR;
     match layout {
-        Layout::Luma => pixels.extend(first.iter().take(width).map(|&grey| table.encode(grey))),
+        Layout::Luma => {
+            for (pixel, &grey) in pixels.iter_mut().zip(first) {
+                *pixel = table.encode(grey);
+            }
+        }
         Layout::LumaAlpha => {
-            for (&grey, &alpha) in first.iter().zip(second).take(width) {
+            for ((pixel, &grey), &alpha) in pixels.as_chunks_mut::<2>().0.iter_mut().zip(first).zip(second) {
                 let opacity = opacity(alpha);
-                pixels.extend_from_slice(&seen([table.encode(grey), opacity], opacity));
+                *pixel = seen([table.encode(grey), opacity], opacity);
             }
         }
         Layout::Rgb => {
-            for ((&red, &green), &blue) in first.iter().zip(second).zip(third).take(width) {
-                pixels.extend_from_slice(&[table.encode(red), table.encode(green), table.encode(blue)]);
+            let pixels = pixels.as_chunks_mut::<3>().0.iter_mut();
+            for (((pixel, &red), &green), &blue) in pixels.zip(first).zip(second).zip(third) {
+                *pixel = [table.encode(red), table.encode(green), table.encode(blue)];
             }
         }
         Layout::Rgba => {
-            for (((&red, &green), &blue), &alpha) in first.iter().zip(second).zip(third).zip(fourth).take(width) {
+            let pixels = pixels.as_chunks_mut::<4>().0.iter_mut();
+            for ((((pixel, &red), &green), &blue), &alpha) in pixels.zip(first).zip(second).zip(third).zip(fourth) {
                 let opacity = opacity(alpha);
-                let pixel = [table.encode(red), table.encode(green), table.encode(blue), opacity];
-                pixels.extend_from_slice(&seen(pixel, opacity));
+                *pixel = seen([table.encode(red), table.encode(green), table.encode(blue), opacity], opacity);
             }
         }
     }
@@ -161,7 +166,7 @@ mod tests {
             let shape = Shape::new(256, channels);
             let mut planar = shape.zeros();
             linearise(&row, layout, &mut planar, shape);
-            let mut back = Vec::new();
+            let mut back = vec![0; row.len()];
             encode(&mut planar, shape, layout, &mut back);
             assert_eq!(back, row, "{layout:?}");
         }
@@ -172,7 +177,7 @@ mod tests {
         let shape = Shape::new(2, 4);
         let mut planar = shape.zeros();
         linearise(&[200, 100, 50, 0, 200, 100, 50, 1], Layout::Rgba, &mut planar, shape);
-        let mut back = Vec::new();
+        let mut back = vec![9; 8];
         encode(&mut planar, shape, Layout::Rgba, &mut back);
         assert_eq!(back, [0, 0, 0, 0, 200, 100, 50, 1]);
     }

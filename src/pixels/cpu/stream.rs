@@ -85,7 +85,9 @@ impl<'p> Stage<'p> {
 
 fn push(stages: &mut [Stage<'_>], row: &mut [f32], shape: Shape, sink: &mut Sink) {
     let Some((stage, later)) = stages.split_first_mut() else {
-        row::encode(row, shape, sink.layout, &mut sink.pixels);
+        let start = sink.pixels.len();
+        sink.pixels.resize(start + shape.width * shape.planes, 0);
+        row::encode(row, shape, sink.layout, sink.pixels.get_mut(start..).unwrap_or(&mut []));
         return;
     };
     stage.take(row, shape);

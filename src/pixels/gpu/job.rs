@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Caps;
+use super::blocks::{self, Blocks};
 use super::params::{Horizontal, Vertical};
 use super::stages::{Params, Stage};
 use crate::pixels::kernel::Kernel;
@@ -37,7 +38,7 @@ impl Footprint {
         let (source, output) = (plan.source().pixels() * CODE_BYTES, plan.output().pixels() * CODE_BYTES);
         let between = Between::of(plan);
         let constants: u64 =
-            plan.steps().iter().map(|step| step.horizontal.bytes() + step.vertical.bytes() + 2048).sum();
+            dispatches(plan).map(|(_, kernel, _, _)| blocks::most_bytes(kernel) + 3 * ALIGN as u64).sum();
         let largest_bytes = [source, output, between.even, between.odd, constants].into_iter().max().unwrap_or(0);
         let total_bytes = 2 * (source + constants + output) + between.even + between.odd;
         let groups = dispatches(plan).flat_map(|(stage, _, _, target)| stage.groups(target.width, target.height));
@@ -114,26 +115,25 @@ impl Job {
         let mut constants = Vec::new();
         let dispatches = dispatches(plan)
             .map(|(stage, kernel, from, to)| {
+                let blocks = Blocks::of(kernel);
+                let taps = blocks.taps;
                 let params = match stage {
                     Stage::HorizontalFirst | Stage::HorizontalMiddle => Params::Horizontal(Horizontal {
                         source_width: from.width,
                         target_width: to.width,
                         height: to.height,
-                        taps: kernel.taps(),
+                        taps,
                     }),
-                    Stage::VerticalMiddle | Stage::VerticalLast => Params::Vertical(Vertical {
-                        width: to.width,
-                        target_height: to.height,
-                        taps: kernel.taps(),
-                        unused: 0,
-                    }),
+                    Stage::VerticalMiddle | Stage::VerticalLast => {
+                        Params::Vertical(Vertical { width: to.width, target_height: to.height, taps, unused: 0 })
+                    }
                 };
                 Dispatch {
                     stage,
                     groups: stage.groups(to.width, to.height),
                     params: append(&mut constants, params.bytes()),
-                    rows: append(&mut constants, bytemuck::cast_slice(kernel.rows())),
-                    weights: append(&mut constants, bytemuck::cast_slice(kernel.weights())),
+                    rows: append(&mut constants, bytemuck::cast_slice(&blocks.rows)),
+                    weights: append(&mut constants, bytemuck::cast_slice(&blocks.weights)),
                 }
             })
             .collect();

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use wgpu::util::DeviceExt as _;
-
 use super::device::{self, Open, Want};
 use super::job::{Dispatch, Job};
 use super::pools::{Pools, Use};
@@ -15,7 +13,6 @@ use crate::pixels::cpu;
 use crate::pixels::op::{Op, Size};
 use crate::pixels::pixmap::{Layout, Pixmap};
 use crate::pixels::plan::{Plan, PlanLimits};
-use crate::pixels::srgb::LINEAR_FROM_CODE;
 
 /// The largest difference from the cpu engine, of 255, that a device may show when it is verified. Both compute the
 /// same kernels; 16-bit floats and a rounding boundary make 1.
@@ -39,8 +36,6 @@ pub(super) struct Machine {
     open: Open,
     pipelines: Pipelines,
     pools: Pools,
-    /// Linear light of each 8-bit code.
-    table: wgpu::Buffer,
 }
 
 impl Machine {
@@ -51,14 +46,9 @@ impl Machine {
     pub(super) fn start(want: Want, max_job_bytes: u64, watchdog: Duration) -> Result<Self, DeviceError> {
         let open = device::open(want, max_job_bytes)?;
         let pipelines = Pipelines::new(&open.device);
-        let table = open.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: Some("linear from code"),
-            contents: bytemuck::cast_slice(&*LINEAR_FROM_CODE),
-            usage: wgpu::BufferUsages::STORAGE,
-        });
         open.fault.check()?;
         let pools = Pools::new(max_job_bytes / IDLE_SHARE);
-        let mut machine = Self { open, pipelines, pools, table };
+        let mut machine = Self { open, pipelines, pools };
         machine.verify(watchdog)?;
         Ok(machine)
     }
@@ -165,7 +155,6 @@ impl Machine {
             bound(to.0, 0, to.1),
             part(constants, &dispatch.rows),
             part(constants, &dispatch.weights),
-            self.table.as_entire_binding(),
             part(constants, &dispatch.params),
         ];
         let entries: Vec<wgpu::BindGroupEntry<'_>> = entries

@@ -12,7 +12,7 @@ pub struct Horizontal {
     pub target_width: u32,
     /// Rows of both.
     pub height: u32,
-    /// Source pixels a result pixel reads.
+    /// Source pixels a block of 4 results reads.
     pub taps: u32,
 }
 
@@ -24,7 +24,7 @@ pub struct Vertical {
     pub width: u32,
     /// Rows of the result.
     pub target_height: u32,
-    /// Source rows a result row reads.
+    /// Source rows a block of 4 results reads.
     pub taps: u32,
     /// Keeps the size a multiple of 16 bytes.
     pub unused: u32,

@@ -3,11 +3,16 @@
 use super::params;
 
 /// `horizontal`: its own file and what it calls.
-pub const HORIZONTAL_WGSL: &str =
-    concat!(include_str!("../../../shaders/common/half.wgsl"), include_str!("../../../shaders/horizontal.wgsl"));
+pub const HORIZONTAL_WGSL: &str = concat!(
+    include_str!("../../../shaders/common/four.wgsl"),
+    include_str!("../../../shaders/common/half.wgsl"),
+    include_str!("../../../shaders/common/srgb.wgsl"),
+    include_str!("../../../shaders/horizontal.wgsl")
+);
 
 /// `vertical`: its own file and what it calls.
 pub const VERTICAL_WGSL: &str = concat!(
+    include_str!("../../../shaders/common/four.wgsl"),
     include_str!("../../../shaders/common/half.wgsl"),
     include_str!("../../../shaders/common/srgb.wgsl"),
     include_str!("../../../shaders/vertical.wgsl")
@@ -61,17 +66,18 @@ impl Stage {
         }
     }
 
-    /// Workgroups for a result of this size, in x and y: 64 invocations each, 4 pixels an invocation.
+    /// Workgroups for a result of this size, in x and y: 64 invocations each, in x; 4 columns of 2
+    /// rows, or 4 rows of 1 column, an invocation.
     #[must_use]
     pub const fn groups(self, width: u32, height: u32) -> [u32; 2] {
         match self {
-            Self::HorizontalFirst | Self::HorizontalMiddle => [width.div_ceil(64), height.div_ceil(4)],
-            Self::VerticalMiddle | Self::VerticalLast => [width.div_ceil(256), height],
+            Self::HorizontalFirst | Self::HorizontalMiddle => [width.div_ceil(4).div_ceil(64), height.div_ceil(2)],
+            Self::VerticalMiddle | Self::VerticalLast => [width.div_ceil(64), height.div_ceil(4)],
         }
     }
 }
 
-/// What both shaders bind, in order: source, result, rows, weights, table, parameters.
+/// What both shaders bind, in order: source, result, blocks, weights, parameters.
 #[derive(Debug)]
 pub(super) struct Pipelines {
     pub(super) layout: wgpu::BindGroupLayout,
@@ -85,14 +91,7 @@ impl Pipelines {
     /// Compiles every stage. Errors go to the device's handler.
     pub(super) fn new(device: &wgpu::Device) -> Self {
         let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
-        let kinds = [
-            storage(true),
-            storage(false),
-            storage(true),
-            storage(true),
-            storage(true),
-            wgpu::BufferBindingType::Uniform,
-        ];
+        let kinds = [storage(true), storage(false), storage(true), storage(true), wgpu::BufferBindingType::Uniform];
         let entries: Vec<wgpu::BindGroupLayoutEntry> = kinds
             .into_iter()
             .zip(0..)
