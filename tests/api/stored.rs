@@ -84,7 +84,7 @@ impl Stored {
     /// and has rows (or is in the garbage), every variant has an original, every alias in `live` has its file and token.
     pub(crate) async fn is_consistent(&self, live: &[Uploaded]) {
         assert_eq!(self.staging(), Vec::<PathBuf>::new(), "left in staging");
-        let repo = SledRepo::open(&self.root).unwrap();
+        let repo = self.repo().await;
         let garbage: BTreeSet<_> = repo.garbage(usize::MAX).await.unwrap().iter().map(|piece| piece.hash).collect();
         let mut on_disk = BTreeSet::new();
         for file in self.originals() {
@@ -113,6 +113,19 @@ impl Stored {
             assert_eq!(row.delete_token.reveal(), uploaded.delete_token);
         }
         repo.close().await.unwrap();
+    }
+
+    /// The rows, as soon as the server lets go of them: in this process the last tasks of its connections may still be
+    /// on their way out when it has stopped.
+    async fn repo(&self) -> SledRepo {
+        let begun = Instant::now();
+        loop {
+            match SledRepo::open(&self.root) {
+                Ok(repo) => return repo,
+                Err(error) if begun.elapsed() > PATIENCE => panic!("{error}"),
+                Err(_in_use) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
     }
 
     fn named_for_its_bytes(&self, file: &Path) -> Hash {
