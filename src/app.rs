@@ -105,7 +105,7 @@ impl App {
         let store = FsStore::open(path).await?;
         let staging = Arc::clone(store.staging());
         let store: Arc<dyn Store> = Arc::new(store);
-        let engines = Arc::new(Engines::start(config.backend, &EngineOptions::default())?);
+        let engines = Arc::new(Engines::start(config.backend, &engine_options(config))?);
         let pool = Arc::new(Pool::start(pool_options(config)).map_err(StartError::Pool)?);
         let (locks, garbage) = (Arc::new(HashLocks::default()), Arc::new(Notify::new()));
         let budget = Budget {
@@ -146,6 +146,12 @@ impl App {
         };
         Ok((Arc::new(Self { ingest, process, originals, fetcher, store, repo, engines, rules }), cleanup))
     }
+}
+
+/// Every thread of the pool has a place in the device's queue, so none is ever refused there: the pool's own queue is
+/// where waiting is bounded.
+fn engine_options(config: &Config) -> EngineOptions {
+    EngineOptions { queue_depth: config.workers.max(1), ..EngineOptions::default() }
 }
 
 fn pool_options(config: &Config) -> PoolOptions {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     codec::CodecError,
     domain::{AliasError, FilterError},
-    pixels::PlanError,
+    pixels::{ExecError, PlanError},
     repo::RepoError,
     service::{
         ServiceError,
@@ -176,7 +176,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::Name(error) => error.into(),
             ServiceError::Codec(error) => error.into(),
             ServiceError::Plan(error) => error.into(),
-            ServiceError::Exec(error) => Self::fault(&*error),
+            ServiceError::Exec(error) => Self::from(&*error),
             ServiceError::Store(error) => Self::fault(&*error),
             ServiceError::Staging(error) => Self::from(&*error),
             ServiceError::Repo(error) => Self::from(&*error),
@@ -293,6 +293,15 @@ impl From<&FetchError> for ApiError {
             Fault::Ours => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<&ExecError> for ApiError {
+    fn from(error: &ExecError) -> Self {
+        match error {
+            ExecError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
+            ExecError::Mismatch { .. } | ExecError::Broken(_) => Self::fault(error),
+        }
     }
 }
 

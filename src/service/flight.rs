@@ -170,9 +170,9 @@ mod tests {
                     flight
                         .run(1, || async move {
                             std::future::pending::<()>().await;
-                            drop(told)
+                            drop(told);
                         })
-                        .await
+                        .await;
                 })
             })
             .collect();

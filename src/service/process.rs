@@ -9,7 +9,7 @@ use super::{ServiceError, flight::Flight, locks::HashLocks, now_secs, originals:
 use crate::{
     codec::{self, Budget, Quality},
     domain::{Filter, Hash, Variant, VariantKey},
-    pixels::{self, Engines, Op, Plan, PlanLimits, Size},
+    pixels::{Engines, Op, Plan, PlanLimits, Size, exec},
     repo::{Repo, VariantRecord},
     store::{Store, StoreKey},
 };
@@ -114,7 +114,7 @@ impl Process {
                 let budget = Budget { deadline: Some(deadline), ..options.budget };
                 let pixmap = codec::decode(&bytes, &budget)?;
                 drop(bytes);
-                let pixmap = pixels::exec::run(&plan, &pixmap, &engines)?;
+                let pixmap = if plan.is_identity() { pixmap } else { exec::run(&plan, &pixmap, &engines)? };
                 Ok(codec::encode(&pixmap, format, options.quality)?)
             })
             .await?;

@@ -186,9 +186,9 @@ async fn a_body_that_stops_half_way_leaves_nothing() {
         let mut raw = Raw::head(app.port, &[b"POST /image HTTP/1.1", content_type.as_bytes(), encoding]).await;
         let half = &body[..body.len() / 2];
         if chunked {
-            raw.chunk(half).await.unwrap()
+            raw.chunk(half).await.unwrap();
         } else {
-            raw.write(half).await.unwrap()
+            raw.write(half).await.unwrap();
         };
         raw.finish().await;
         if let Some(answer) = raw.answer().await {

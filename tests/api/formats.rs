@@ -78,7 +78,7 @@ async fn the_same_bytes_under_another_format_are_another_picture() {
     let picture = encoded(&photo(1, 80, 60).into(), ImageFormat::Png);
     let app = App::start().await;
     let plain = app.upload(&picture).await;
-    let data = app.stop_keeping(&[plain.clone()]).await;
+    let data = app.stop_keeping(std::slice::from_ref(&plain)).await;
     let app = App::on(data, |config| config.format = Some(OutputFormat::Webp)).await;
     let converted = app.upload(&picture).await;
     app.original(&plain.file).await.is_image("image/png");

@@ -58,7 +58,7 @@ impl Raw {
     pub(crate) async fn answer(mut self) -> Option<Answer> {
         let mut bytes = Vec::new();
         let read = tokio::time::timeout(PATIENCE, async {
-            let mut piece = [0; 16 * 1024];
+            let mut piece = vec![0; 16 * 1024];
             // A reset after the answer, as when the server did not read the whole request, ends it too.
             while let Ok(count @ 1..) = self.stream.read(&mut piece).await {
                 bytes.extend_from_slice(&piece[..count]);

@@ -55,7 +55,7 @@ async fn a_start_sweeps_up_what_a_crash_left() {
     let app = App::start().await;
     let uploaded = app.upload(&png(1, 20, 20)).await;
     app.process("png", &uploaded.file, "thumbnail=10").await;
-    let data = app.stop_keeping(&[uploaded.clone()]).await;
+    let data = app.stop_keeping(std::slice::from_ref(&uploaded)).await;
     // A half-written upload, an original and a variant whose rows were never written.
     let orphan = png(2, 20, 20);
     let hash = glimt::domain::Hash::from_bytes(<sha2::Sha256 as sha2::Digest>::digest(&orphan).into()).to_string();
