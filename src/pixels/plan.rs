@@ -212,7 +212,7 @@ impl Plan {
     }
 
     /// Bytes of the source, the result, and what the cpu engine holds in between, for four channels. What a device job
-    /// needs on top is [`super::gpu::device_bytes`].
+    /// needs on top is in [`super::exec::Engines::peak_bytes`].
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
         let pixels = self.source.pixels().saturating_add(self.output.pixels());
