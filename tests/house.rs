@@ -1,5 +1,7 @@
 //! The house: which module may know which, and what every file has to be like. Reads the sources.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -1,6 +1,8 @@
 //! What stands around the program, checked as far as it can be without a container engine: the Dockerfile's paths,
 //! packages and commands, the compose file's profiles, the Makefile's targets, the sample configuration, the README.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 use std::{
     cell::RefCell,
     collections::BTreeSet,
