@@ -6,7 +6,8 @@ use tokio::sync::Notify;
 
 use crate::{
     codec::{Budget, Quality},
-    config::{Config, Secret},
+    config::Config,
+    domain::Secret,
     pixels::{EngineError, EngineOptions, Engines, PlanLimits},
     repo::{Repo, RepoError, SledRepo},
     service::{

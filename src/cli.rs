@@ -6,7 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::{config::Secret, domain::OutputFormat, pixels::Backend};
+use crate::{
+    domain::{OutputFormat, Secret},
+    pixels::Backend,
+};
 
 /// An image host that makes thumbnails on the GPU.
 #[derive(Debug, Parser)]

@@ -1,65 +1,17 @@
 //! What is true: the configuration, resolved and valid. Parts get what they need of it, nobody changes it.
 
-use std::{
-    collections::BTreeSet, convert::Infallible, ffi::OsString, fmt, io, net::SocketAddr, path::PathBuf, str::FromStr,
-    time::Duration,
-};
+use std::{collections::BTreeSet, ffi::OsString, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
-use serde::Deserialize;
 
 use crate::{
     cli::{EnvError, Options},
-    domain::{Filter, OutputFormat},
+    domain::{Filter, OutputFormat, Secret},
     pixels::Backend,
 };
 
 const MEBIBYTE: u64 = 1024 * 1024;
 const MEGAPIXEL: u64 = 1_000_000;
-
-/// Text that is never printed.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Whether `presented` is the secret; takes the same time wherever they first differ. An empty secret is none, and
-    /// nothing matches it.
-    #[must_use]
-    pub fn matches(&self, presented: &[u8]) -> bool {
-        !self.is_empty() && subtle::ConstantTimeEq::ct_eq(self.0.as_bytes(), presented).into()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl FromStr for Secret {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self::from(text))
-    }
-}
 
 /// How this server runs.
 #[derive(Clone, Debug)]
