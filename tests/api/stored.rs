@@ -166,3 +166,38 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+#[tokio::test]
+async fn what_is_left_over_is_noticed() {
+    use crate::{app::App, pictures::png};
+    let app = App::start().await;
+    let uploaded = app.upload(&png(1, 9, 9)).await;
+    let data = app.stop_keeping(std::slice::from_ref(&uploaded)).await;
+    let notices = async |live: Vec<Uploaded>| {
+        let stored = Stored::at(data.path());
+        tokio::spawn(async move { stored.is_consistent(&live).await }).await.is_err()
+    };
+    assert!(!notices(vec![uploaded.clone()]).await);
+    let wrong_token = Uploaded { delete_token: "0000000000".to_owned(), ..uploaded.clone() };
+    assert!(notices(vec![wrong_token]).await);
+    assert!(notices(vec![Uploaded { file: "unknown.png".to_owned(), ..uploaded.clone() }]).await);
+
+    let staged = data.path().join("staging/x.part");
+    fs::write(&staged, b"x").unwrap();
+    assert!(notices(Vec::new()).await);
+    fs::remove_file(&staged).unwrap();
+
+    let file = Stored::at(data.path()).originals().remove(0);
+    let orphan = file.with_extension("jpg");
+    fs::copy(&file, &orphan).unwrap();
+    assert!(notices(Vec::new()).await, "a file under another extension has no row");
+    fs::remove_file(&orphan).unwrap();
+
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, b"other bytes").unwrap();
+    assert!(notices(Vec::new()).await, "a file that is not named for its bytes");
+    fs::remove_file(&file).unwrap();
+    assert!(notices(vec![uploaded.clone()]).await, "a row without its file");
+    fs::write(&file, bytes).unwrap();
+    assert!(!notices(vec![uploaded]).await);
+}
