@@ -24,7 +24,6 @@ use crate::pixels::Pixmap;
 pub use self::budget::Budget;
 pub use self::encode::Quality;
 pub use self::error::CodecError;
-pub use self::metadata::Piece;
 pub use self::sniff::{InputFormat, sniff};
 
 use self::guard::guard;
@@ -35,28 +34,8 @@ use self::metadata::Walked;
 pub struct Ingested {
     /// What it is, once stored.
     pub details: Details,
-    /// Its bytes.
-    pub stored: Stored,
-}
-
-/// The bytes to store: those that came in, with cuts, or new ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stored {
-    /// These pieces, one behind the other.
-    Pieces(Vec<Piece>),
-    /// A file made here.
-    Encoded(Vec<u8>),
-}
-
-impl Stored {
-    /// The parts of the file in order, borrowed from the input where they are kept.
-    pub fn parts<'a>(&'a self, input: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let (pieces, encoded) = match self {
-            Self::Pieces(pieces) => (&pieces[..], None),
-            Self::Encoded(bytes) => (&[][..], Some(&bytes[..])),
-        };
-        pieces.iter().map(|piece| piece.bytes(input)).chain(encoded)
-    }
+    /// The bytes to store.
+    pub stored: Vec<u8>,
 }
 
 /// A file whose format is known and whose container has been read.
@@ -80,14 +59,6 @@ impl Served {
         match self {
             Self::Jpeg(jpeg) => &jpeg.walked,
             Self::Png(png) => &png.walked,
-            Self::Webp(walked) | Self::Gif(walked) => walked,
-        }
-    }
-
-    fn into_walked(self) -> Walked {
-        match self {
-            Self::Jpeg(jpeg) => jpeg.walked,
-            Self::Png(png) => png.walked,
             Self::Webp(walked) | Self::Gif(walked) => walked,
         }
     }
@@ -132,41 +103,42 @@ fn details(format: Format, walked: &Walked) -> Details {
     Details { width, height, format, frames: walked.frames }
 }
 
-/// Takes a picture in: decodes all of it (every frame, one at a time) to see that it is whole, then removes what
-/// identifies people and places without touching its pixels. Converts instead when `convert` names another format than
-/// the picture's own, or when its own cannot be served (BMP, TIFF, ICO, QOI, PNM: to PNG, which loses nothing).
-/// A conversion applies orientation and colour profile, takes the first frame, and encodes at [`Quality::ORIGINAL`].
+/// Takes a picture in: removes what identifies people and places without touching its pixels, and decodes all of it
+/// (every frame, one at a time) to see that it is whole. Works in the memory of `bytes`: the file is never held twice.
+/// Converts instead when `convert` names another format than the picture's own, or when its own cannot be served (BMP,
+/// TIFF, ICO, QOI, PNM: to PNG, which loses nothing). A conversion applies orientation and colour profile, takes the first
+/// frame, and encodes at [`Quality::ORIGINAL`].
 ///
 /// # Errors
 /// [`CodecError`]: not an image, damaged, past the budget, not encodable.
-pub fn ingest(bytes: &[u8], convert: Option<OutputFormat>, budget: &Budget) -> Result<Ingested, CodecError> {
-    guard(name_of(bytes), || {
+pub fn ingest(mut bytes: Vec<u8>, convert: Option<OutputFormat>, budget: &Budget) -> Result<Ingested, CodecError> {
+    guard(name_of(&bytes), || {
         budget.check_deadline()?;
-        let (format, served) = match open(bytes, true)? {
+        let (format, served) = match open(&bytes, true)? {
             Opened::Served(format, served) => (format, served),
-            Opened::Convertible(_) => return converted(bytes, convert.unwrap_or(OutputFormat::Png), budget),
+            Opened::Convertible(_) => return converted(&bytes, convert.unwrap_or(OutputFormat::Png), budget),
         };
         check(&served, budget)?;
-        if let Some(fault) = &served.walked().fault {
+        let walked = served.walked();
+        if let Some(fault) = &walked.fault {
             return Err(fault.clone());
         }
+        metadata::keep(&mut bytes, &walked.pieces);
         if let Some(convert) = convert.filter(|convert| convert.format() != format) {
-            return converted(bytes, convert, budget);
+            return converted(&bytes, convert, budget);
         }
         let usable_profile = match &served {
-            Served::Jpeg(jpeg) => jpeg::validate(bytes, jpeg, budget).map(|()| true),
-            Served::Png(png) => png::validate(bytes, png.images, budget),
-            Served::Webp(walked) => webp::validate(&walked.regular(bytes), budget).map(|()| true),
-            Served::Gif(_) => gif::validate(bytes, budget).map(|()| true),
+            Served::Jpeg(jpeg) => jpeg::validate(&mut bytes, jpeg, budget).map(|()| true),
+            Served::Png(png) => png::validate(&bytes, png.images, budget),
+            Served::Webp(_) => webp::validate(&bytes, budget).map(|()| true),
+            Served::Gif(_) => gif::validate(&bytes, budget).map(|()| true),
         }?;
-        let details = details(format, served.walked());
-        let usable_profile = usable_profile && served.walked().profile_bytes() <= budget.max_profile_bytes;
         // A profile that cannot be unpacked, or is past all reason, is of no use to a viewer either: it goes.
-        let mut kept = served;
-        if !usable_profile && let Opened::Served(_, without_profile) = open(bytes, false)? {
-            kept = without_profile;
+        let usable_profile = usable_profile && walked.profile_bytes() <= budget.max_profile_bytes;
+        if !usable_profile && let Opened::Served(_, without_profile) = open(&bytes, false)? {
+            metadata::keep(&mut bytes, &without_profile.walked().pieces);
         }
-        Ok(Ingested { details, stored: Stored::Pieces(kept.into_walked().pieces) })
+        Ok(Ingested { details: details(format, walked), stored: bytes })
     })
 }
 
@@ -175,16 +147,15 @@ pub fn ingest(bytes: &[u8], convert: Option<OutputFormat>, budget: &Budget) -> R
 ///
 /// # Errors
 /// [`CodecError`]: not an image, no usable header, past the budget.
-pub fn accept(bytes: &[u8], budget: &Budget) -> Result<Ingested, CodecError> {
-    guard(name_of(bytes), || {
+pub fn accept(bytes: Vec<u8>, budget: &Budget) -> Result<Ingested, CodecError> {
+    guard(name_of(&bytes), || {
         budget.check_deadline()?;
-        match open(bytes, true)? {
+        match open(&bytes, true)? {
             Opened::Served(format, served) => {
                 check(&served, budget)?;
-                let stored = Stored::Pieces(vec![Piece::Keep(0..bytes.len())]);
-                Ok(Ingested { details: details(format, served.walked()), stored })
+                Ok(Ingested { details: details(format, served.walked()), stored: bytes })
             }
-            Opened::Convertible(_) => converted(bytes, OutputFormat::Png, budget),
+            Opened::Convertible(_) => converted(&bytes, OutputFormat::Png, budget),
         }
     })
 }
@@ -193,7 +164,7 @@ fn converted(bytes: &[u8], format: OutputFormat, budget: &Budget) -> Result<Inge
     let pixmap = decode_unguarded(bytes, budget)?;
     let encoded = encode::encode(&pixmap, format, Quality::ORIGINAL)?;
     let details = Details { width: pixmap.width(), height: pixmap.height(), format: format.format(), frames: 1 };
-    Ok(Ingested { details, stored: Stored::Encoded(encoded) })
+    Ok(Ingested { details, stored: encoded })
 }
 
 /// The picture, or the first frame of an animation on its canvas: upright, in sRGB, straight alpha, with no more channels
@@ -278,10 +249,10 @@ mod tests {
         let file = encode(&pixmap, OutputFormat::Png, Quality::default()).unwrap();
         let panicked = CodecError::Panicked { format: "PNG" };
         guard::tests::arm();
-        assert_eq!(ingest(&file, None, &budget), Err(panicked.clone()));
-        assert!(ingest(&file, None, &budget).is_ok(), "the panic costs one call");
+        assert_eq!(ingest(file.clone(), None, &budget), Err(panicked.clone()));
+        assert!(ingest(file.clone(), None, &budget).is_ok(), "the panic costs one call");
         guard::tests::arm();
-        assert_eq!(accept(&file, &budget), Err(panicked.clone()));
+        assert_eq!(accept(file.clone(), &budget), Err(panicked.clone()));
         guard::tests::arm();
         assert_eq!(decode(&file, &budget), Err(panicked.clone()));
         guard::tests::arm();

@@ -24,6 +24,7 @@ use crate::{
     app::{App, StartError},
     config::Config,
     http,
+    pixels::Engines,
     repo::RepoError,
 };
 
@@ -82,6 +83,12 @@ impl Server {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The engines that process pictures; they count where each job went.
+    #[must_use]
+    pub fn engines(&self) -> Arc<Engines> {
+        Arc::clone(&self.app.engines)
     }
 
     /// Serves until `stop` is ready, then lets the requests that run finish, for as long as the configuration says, and

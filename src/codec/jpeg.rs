@@ -55,20 +55,24 @@ pub(crate) fn decode(
     Ok((raster, Conversion::Keep))
 }
 
-/// Decodes and drops the pixels: says whether the file is whole. `jpeg` is the walk of `bytes`, without a fault.
+/// Decodes and drops the pixels: says whether the file is whole. `bytes` are what the walk `jpeg` keeps of a file without
+/// a fault; they are the same again afterwards.
 ///
 /// At the end marker the decoder goes on with zeros as long as it takes, and says nothing. So where one scan holds
 /// everything, the marker is taken off: a decoder that is done by then has read a few bytes ahead, at most eight, and gets
 /// zeros for them; one that needs more than that runs dry and says so.
-pub(crate) fn validate(bytes: &[u8], jpeg: &Jpeg, budget: &Budget) -> Result<(), CodecError> {
+pub(crate) fn validate(bytes: &mut Vec<u8>, jpeg: &Jpeg, budget: &Budget) -> Result<(), CodecError> {
     const AHEAD: [u8; 16] = [0; 16];
     if !jpeg.one_scan {
-        return decode_raw(&jpeg.walked.regular(bytes), budget).map(drop);
+        return decode_raw(bytes, budget).map(drop);
     }
-    let mut endless = jpeg.walked.joined(bytes);
-    endless.truncate(endless.len().saturating_sub(2));
-    endless.extend_from_slice(&AHEAD);
-    decode_raw(&endless, budget).map(drop)
+    let end = bytes.len().saturating_sub(2);
+    let marker = bytes.split_off(end);
+    bytes.extend_from_slice(&AHEAD);
+    let whole = decode_raw(bytes, budget).map(drop);
+    bytes.truncate(end);
+    bytes.extend_from_slice(&marker);
+    whole
 }
 
 fn decode_raw(bytes: &[u8], budget: &Budget) -> Result<(Raster, Option<Four>), CodecError> {

@@ -16,7 +16,7 @@ use super::orientation::{Orientation, upright_size};
 
 /// A part of a stored file: bytes of the one that came in, or a few new ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// These bytes of the input.
     Keep(Range<usize>),
     /// These bytes.
@@ -25,13 +25,50 @@ pub enum Piece {
 
 impl Piece {
     /// Its bytes, borrowed from the input where they are kept.
-    #[must_use]
-    pub fn bytes<'a>(&'a self, input: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn bytes<'a>(&'a self, input: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Keep(range) => input.get(range.clone()).unwrap_or_default(),
             Self::Insert(bytes) => bytes,
         }
     }
+}
+
+/// Makes of `bytes` what `pieces` (made by a walk of them) say, in place. Two moves of the bytes at most; allocates only
+/// when the result is longer.
+pub(crate) fn keep(bytes: &mut Vec<u8>, pieces: &[Piece]) {
+    if matches!(pieces, [Piece::Keep(all)] if *all == (0..bytes.len())) {
+        return;
+    }
+    let inserted: usize = pieces
+        .iter()
+        .filter_map(|piece| match piece {
+            Piece::Keep(_) => None,
+            Piece::Insert(insert) => Some(insert.len()),
+        })
+        .sum();
+    // With all the room for inserts in front, what is written never overtakes what is read: before a kept range stand at
+    // most the inserts and the ranges kept before it.
+    let length = bytes.len();
+    bytes.resize(length + inserted, 0);
+    bytes.copy_within(..length, inserted);
+    let mut written = 0;
+    for piece in pieces {
+        match piece {
+            Piece::Keep(range) => {
+                let end = range.end.min(length);
+                let start = range.start.min(end);
+                bytes.copy_within(start + inserted..end + inserted, written);
+                written += end - start;
+            }
+            Piece::Insert(insert) => {
+                if let Some(target) = bytes.get_mut(written..written + insert.len()) {
+                    target.copy_from_slice(insert);
+                }
+                written += insert.len();
+            }
+        }
+    }
+    bytes.truncate(written);
 }
 
 /// What a walker found.
@@ -198,6 +235,23 @@ pub(crate) fn le32(bytes: &[u8], at: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_put_together_in_place() {
+        let kept = |pieces: &[Piece]| {
+            let mut bytes: Vec<u8> = (0..10).collect();
+            let joined: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes(&bytes).to_vec()).collect();
+            keep(&mut bytes, pieces);
+            assert_eq!(bytes, joined, "{pieces:?}");
+            bytes
+        };
+        kept(&[]);
+        kept(&[Piece::Keep(0..10)]);
+        kept(&[Piece::Keep(2..4), Piece::Keep(7..8)]);
+        kept(&[Piece::Insert(vec![90; 30]), Piece::Keep(0..10), Piece::Insert(vec![91; 7])]);
+        let mixed = [Piece::Keep(0..2), Piece::Insert(vec![90, 91]), Piece::Keep(3..9), Piece::Insert(vec![92])];
+        assert_eq!(kept(&mixed), [0, 1, 90, 91, 3, 4, 5, 6, 7, 8, 92]);
+    }
 
     #[test]
     fn neighbours_join_and_the_limit_holds() {

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{ServiceError, locks::HashLocks, now_secs, pool::Pool};
 use crate::{
-    codec::{self, Budget, Piece, Stored},
+    codec::{self, Budget},
     domain::{Alias, DeleteToken, Details, Hash, OutputFormat},
     repo::{NewAlias, OriginalRecord, Repo, UploadKey},
     store::{Staged, Staging, StagingError, StagingFile, Store, StoreKey},
@@ -206,18 +206,10 @@ impl Ingest {
                 let bytes = upload.read_blocking().map_err(unreadable(&upload))?;
                 let budget = Budget { deadline: Some(deadline), ..options.budget };
                 let ingested = match rules {
-                    Rules::Validate => codec::ingest(&bytes, options.convert, &budget)?,
-                    Rules::Trust => codec::accept(&bytes, &budget)?,
+                    Rules::Validate => codec::ingest(bytes, options.convert, &budget)?,
+                    Rules::Trust => codec::accept(bytes, &budget)?,
                 };
-                let staged = match &ingested.stored {
-                    Stored::Encoded(encoded) => staging.write_pieces_blocking(std::iter::once(encoded.as_slice()))?,
-                    Stored::Pieces(pieces) => {
-                        staging.write_pieces_blocking(pieces.iter().map(|piece| match piece {
-                            Piece::Keep(range) => bytes.get(range.clone()).unwrap_or_default(),
-                            Piece::Insert(insert) => insert.as_slice(),
-                        }))?
-                    }
-                };
+                let staged = staging.write_pieces_blocking(std::iter::once(ingested.stored.as_slice()))?;
                 let record = record(ingested.details, staged.size_bytes(), key);
                 Ok((staged.hash(), record, staged))
             })

@@ -1,9 +1,13 @@
 //! A server of this test's own: started in this process on a free port with an empty data directory, and held to
 //! account when it stops.
 
-use std::{ops::Deref, path::Path};
+use std::{ops::Deref, path::Path, sync::Arc};
 
-use glimt::{config::Config, pixels::Backend, server::Server};
+use glimt::{
+    config::Config,
+    pixels::{Backend, Engines},
+    server::Server,
+};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -20,6 +24,7 @@ pub(crate) struct App {
     client: Client,
     pub(crate) base: String,
     pub(crate) port: u16,
+    pub(crate) engines: Arc<Engines>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
     data: TempDir,
@@ -48,7 +53,7 @@ impl App {
         config.backend = Backend::Cpu;
         tune(&mut config);
         let server = Server::bind(config).await.unwrap();
-        let addr = server.local_addr();
+        let (addr, engines) = (server.local_addr(), server.engines());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(async move {
             let stop = async {
@@ -57,7 +62,7 @@ impl App {
             server.serve(stop).await.unwrap();
         });
         let base = format!("http://{addr}");
-        Self { client: Client::new(&base), base, port: addr.port(), stop, served, data }
+        Self { client: Client::new(&base), base, port: addr.port(), engines, stop, served, data }
     }
 
     /// What is on its disk.

@@ -314,3 +314,27 @@ async fn what_users_do_wrong_is_no_error_of_ours_in_the_log() {
     let log = server.stop().await;
     assert!(!log.contains("ERROR"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_in_the_middle_of_much_work_leaves_no_half_work() {
+    let data = TempDir::new().unwrap();
+    let mut server = Running::on(data.path(), |_defaults| {}).await;
+    let uploaded = server.upload(&jpeg(1, 1000, 800)).await;
+    let asked = (1..=12)
+        .map(|sigma| server.request("GET", &format!("/image/process.png?src={}&blur={sigma}", uploaded.file)).send());
+    let stop = async {
+        let stored = Stored::at(data.path());
+        crate::stored::eventually("a first variant", || !stored.variants().is_empty()).await;
+        server.terminate();
+    };
+    let (answers, ()) = futures_util::future::join(futures_util::future::join_all(asked), stop).await;
+    // Those that were accepted are answered; those that came too late were never accepted.
+    let answered: Vec<_> = answers.into_iter().filter_map(Result::ok).collect();
+    assert!(!answered.is_empty());
+    for response in answered {
+        assert_eq!(response.status(), 200);
+        image::load_from_memory(&response.bytes().await.unwrap()).unwrap();
+    }
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
+    Stored::at(data.path()).is_consistent(&[uploaded]).await;
+}

@@ -6,12 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use image::{ImageFormat, RgbImage};
 use tempfile::TempDir;
 
 use crate::{
     binary::Running,
     form::Form,
     pictures::{
+        encoded,
         hostile::{gif_of_frames, png_that_claims},
         png,
     },
@@ -91,5 +93,26 @@ async fn bombs_at_once_do_not_add_up() {
     assert!(peak < MEMORY_BYTES, "peak memory {} MiB", peak >> 20);
     server.stop().await;
     Stored::at(data.path()).holds_nothing();
+    Stored::at(data.path()).is_consistent(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_uploads_at_once_do_not_add_up() {
+    let data = TempDir::new().unwrap();
+    let server = Running::on(data.path(), |_defaults| {}).await;
+    // 36 MB each, the largest that are taken: they stream to disk, and wait their turn for memory.
+    let large = encoded(&RgbImage::new(3500, 3500).into(), ImageFormat::Bmp);
+    let forms: Vec<_> = (0..6).map(|_| Form::new().file("large.bmp", &large)).collect();
+    let answers = futures_util::future::join_all(forms.into_iter().map(|form| server.post(form))).await;
+    let peak = server.peak_bytes();
+    println!("peak {} MiB", peak >> 20);
+    for answer in &answers {
+        if answer.status != 201 {
+            answer.error(503);
+        }
+    }
+    assert!(answers.iter().any(|answer| answer.status == 201));
+    assert!(peak < MEMORY_BYTES, "peak memory {} MiB", peak >> 20);
+    server.stop().await;
     Stored::at(data.path()).is_consistent(&[]).await;
 }

@@ -5,6 +5,7 @@ use crate::{
     client::sent,
     form::Form,
     pictures::{jpeg, png},
+    raw,
 };
 
 #[tokio::test]
@@ -212,4 +213,35 @@ async fn imports_are_validated_unless_the_operator_says_otherwise() {
     // A user's upload is validated all the same.
     trusting.post(Form::new().file("damaged.jpg", damaged)).await.error(400);
     trusting.stop_with(&files).await;
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_path_gets_around_the_key() {
+    let app = App::with_key().await;
+    let uploaded = app.upload(&png(1, 10, 10)).await;
+    for path in [
+        "/%69nternal/purge",
+        "/internal%2fpurge",
+        "/internal/%70urge",
+        "/INTERNAL/purge",
+        "/./internal/purge",
+        "/image/../internal/purge",
+        "/internal;x/purge",
+        "/internal//purge",
+        "///internal/purge",
+        "////internal////purge",
+        "/internal/purge/",
+        "http://localhost/internal/purge",
+        "http://localhost//internal/purge",
+    ] {
+        let line = format!("POST {path}?alias={} HTTP/1.1", uploaded.file);
+        let answer = raw::ask(app.port, line.as_bytes()).await;
+        answer.error_in(&[400, 401, 404]);
+        app.original(&uploaded.file).await;
+    }
+    // A key beside a right one, or a right one with a space around it, as proxies trim it.
+    let purge = format!("/internal/filename?alias={}", uploaded.file);
+    sent(app.request("GET", &purge).header("X-Api-Token", format!("{KEY},{KEY}"))).await.error(401);
+    sent(app.request("GET", &purge).header("x-api-token", KEY)).await.is(200);
+    app.stop_with(&[uploaded]).await;
 }

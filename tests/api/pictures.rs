@@ -116,9 +116,11 @@ pub(crate) fn seen(bytes: &[u8]) -> RgbImage {
 #[track_caller]
 pub(crate) fn psnr(a: &RgbImage, b: &RgbImage) -> f64 {
     assert_eq!(a.dimensions(), b.dimensions());
-    let square = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b)).powi(2);
-    let sum: f64 = a.as_raw().iter().zip(b.as_raw()).map(square).sum();
+    let square = |(a, b): (&u8, &u8)| u64::from(a.abs_diff(*b)).pow(2);
+    let sum: u64 = a.as_raw().iter().zip(b.as_raw()).map(square).sum();
     let samples = f64::from(a.width()) * f64::from(a.height()) * 3.0;
+    #[expect(clippy::cast_precision_loss, reason = "a picture of the tests has fewer than 2^37 samples")]
+    let sum = sum as f64;
     10.0 * (255.0_f64.powi(2) / (sum / samples)).log10()
 }
 

@@ -160,3 +160,33 @@ async fn variants_carry_no_metadata_either() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn metadata_in_odd_places_goes_too() {
+    let app = App::start().await;
+    let picture = photo(1, 48, 32);
+    let jpeg = pictures::jpeg_of(&picture);
+    let (scan, end) = jpeg.split_at(jpeg.len() - 2);
+    let comment = [&[0xff, 0xfe, 0, 16][..], b"SECRET-COMMENT"].concat();
+    let png = encoded(&picture.clone().into(), ImageFormat::Png);
+    let (chunks, iend) = png.split_at(png.len() - 12);
+    let text = pictures::containers::png_chunk(b"tEXt", b"Author\0SECRET-AUTHOR");
+    let gif = encoded(&picture.into(), ImageFormat::Gif);
+    // Right after the header and its table of 256 colours, before the picture.
+    let table_end = 13 + if gif[10] & 0x80 == 0 { 0 } else { 3 << ((gif[10] & 7) + 1) };
+    let (head, frames) = gif.split_at(table_end);
+    for (what, laden) in [
+        ("a comment between a JPEG's scan and its end", [scan, &comment, end].concat()),
+        ("a comment and fill bytes before a JPEG's end", [scan, &[0xff, 0xff], &comment[1..], end].concat()),
+        ("text after a PNG's data", [chunks, &text, iend].concat()),
+        ("a comment before a GIF's first picture", [head, &pictures::containers::gif_comment(SECRET), frames].concat()),
+    ] {
+        let _readable = decoded(&laden);
+        let answer = app.post(Form::new().file("a", &laden)).await;
+        assert_eq!(answer.status, 201, "{what}: {}", answer.shown());
+        let served = app.original(&answer.uploaded()[0].file).await.body;
+        assert!(!contains(&served, SECRET), "{what}");
+        assert_eq!(decoded(&served), decoded(&laden), "{what}: pixels changed");
+    }
+    app.stop().await;
+}

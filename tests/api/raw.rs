@@ -49,6 +49,13 @@ impl Raw {
         tokio::time::timeout(Duration::from_millis(1), self.stream.readable()).await.is_ok()
     }
 
+    /// Everything until the server closes.
+    pub(crate) async fn all(mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.expect("no end").unwrap();
+        bytes
+    }
+
     /// Says that nothing more will come.
     pub(crate) async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();

@@ -136,3 +136,37 @@ async fn two_servers_do_not_share_a_data_directory() {
     server.stop().await;
     Stored::at(data.path()).is_consistent(&[uploaded]).await;
 }
+
+#[tokio::test]
+async fn a_damaged_index_of_the_metadata_loses_nothing() {
+    for damage in ["gone", "garbled"] {
+        let app = App::with_key().await;
+        let picture = jpeg(1, 80, 60);
+        let mut live = vec![app.upload(&picture).await, app.upload(&picture).await, app.upload(&png(2, 9, 9)).await];
+        let gone = app.upload(&png(3, 20, 20)).await;
+        app.delete(&gone).await;
+        let variant = app.process("webp", &live[0].file, "thumbnail=30").await;
+        let data = app.stop_keeping(&live).await;
+        let meta = data.path().join("meta");
+        if damage == "gone" {
+            std::fs::remove_dir_all(&meta).unwrap();
+        } else {
+            for entry in std::fs::read_dir(&meta).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    std::fs::write(path, [0x5a; 5000]).unwrap();
+                }
+            }
+        }
+        let app = App::on(data, |config| config.api_key = Some(KEY.into())).await;
+        assert_eq!(app.original(&live[1].file).await.body, picture, "{damage}");
+        app.original(&live[2].file).await;
+        assert_eq!(app.process("webp", &live[0].file, "thumbnail=30").await.body, variant.body, "{damage}");
+        app.get(&format!("/image/original/{}", gone.file)).await.error(404);
+        let aliases = app.keyed(KEY, "GET", &format!("/internal/aliases?alias={}", live[1].file)).await;
+        assert_eq!(aliases.body, format!(r#"{{"aliases":["{}","{}"],"msg":"ok"}}"#, live[0].file, live[1].file));
+        app.delete(&live.pop().unwrap()).await;
+        app.stored().settles_at(1, 1).await;
+        app.stop_with(&live).await;
+    }
+}

@@ -139,8 +139,13 @@ impl Stored {
 
 /// Waits until `is_so`, or fails.
 pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    eventually_async(what, async || is_so()).await;
+}
+
+/// As [`eventually`], where looking takes a while.
+pub(crate) async fn eventually_async(what: &str, is_so: impl AsyncFn() -> bool) {
     let begun = Instant::now();
-    while !is_so() {
+    while !is_so().await {
         assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -234,3 +234,35 @@ async fn a_client_may_speak_http_2() {
     drop(http);
     app.stop_with(&files).await;
 }
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_is_told_to_go_on() {
+    let app = App::start().await;
+    let picture = png(1, 30, 20);
+    let body = Form::new().file("a.png", &picture).body();
+    let content_type = format!("Content-Type: {}", Form::content_type());
+    let length = format!("Content-Length: {}", body.len());
+    let lines = [&b"POST /image HTTP/1.1"[..], content_type.as_bytes(), length.as_bytes(), b"Expect: 100-continue"];
+    let mut raw = Raw::head(app.port, &lines).await;
+    crate::stored::eventually_async("100 Continue", async || raw.is_answered().await).await;
+    raw.write(&body).await.unwrap();
+    let files = raw.answer().await.unwrap().uploaded();
+    assert_eq!(app.original(&files[0].file).await.body, picture);
+    app.stop_with(&files).await;
+}
+
+#[tokio::test]
+async fn two_requests_on_one_connection_are_answered_in_turn() {
+    let app = App::start().await;
+    let uploaded = app.upload(&png(1, 30, 20)).await;
+    let original = app.original(&uploaded.file).await;
+    let mut raw = Raw::connect(app.port).await;
+    let ask = |connection: &str| {
+        format!("GET /image/original/{} HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n", uploaded.file)
+    };
+    raw.write(format!("{}{}", ask("keep-alive"), ask("close")).as_bytes()).await.unwrap();
+    let bytes = raw.all().await;
+    let count = bytes.windows(original.body.len()).filter(|window| *window == original.body).count();
+    assert_eq!(count, 2);
+    app.stop_with(&[uploaded]).await;
+}

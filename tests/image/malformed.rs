@@ -47,9 +47,9 @@ fn survive(name: &str, bytes: Vec<u8>) -> Option<CodecError> {
     worker
         .spawn(move || {
             let budget = Budget::default();
-            let ingested = codec::ingest(&bytes, None, &budget);
-            let converted = codec::ingest(&bytes, Some(OutputFormat::Webp), &budget);
-            let accepted = codec::accept(&bytes, &budget);
+            let ingested = codec::ingest(bytes.to_vec(), None, &budget);
+            let converted = codec::ingest(bytes.to_vec(), Some(OutputFormat::Webp), &budget);
+            let accepted = codec::accept(bytes.to_vec(), &budget);
             let decoded = codec::decode(&bytes, &budget);
             let peak = codec::peak_bytes(&bytes);
             done.send((ingested, converted, accepted, decoded, peak)).unwrap();
@@ -136,7 +136,7 @@ fn pictures_at_the_limit_fit_into_memory() {
         drop(pixmap);
         assert_memory();
         if name == "progressive JPEG" {
-            let converted = codec::ingest(&bytes, Some(OutputFormat::Webp), &Budget::default()).unwrap();
+            let converted = codec::ingest(bytes.to_vec(), Some(OutputFormat::Webp), &Budget::default()).unwrap();
             println!("{name}: converted to {:?}", converted.details);
             assert_memory();
         }
@@ -147,11 +147,11 @@ fn pictures_at_the_limit_fit_into_memory() {
 #[test]
 fn every_cut_is_noticed() {
     for (name, file) in samples() {
-        let whole = codec::ingest(&file, None, &Budget::default());
+        let whole = codec::ingest(file.to_vec(), None, &Budget::default());
         assert!(whole.is_ok(), "the control: {name} uncut: {whole:?}");
         let step = (file.len() / 60).max(1);
         for cut in (0..file.len()).step_by(step).chain([file.len() - 1]) {
-            let refusal = codec::ingest(&file[..cut], None, &Budget::default()).unwrap_err();
+            let refusal = codec::ingest(file[..cut].to_vec(), None, &Budget::default()).unwrap_err();
             assert!(
                 matches!(refusal, CodecError::Damaged { .. } | CodecError::NotAnImage),
                 "{name} cut at {cut}: {refusal}"
@@ -169,7 +169,7 @@ fn a_cut_behind_an_end_marker_is_noticed() {
     for part in 1..5 {
         let cut = scan + (file.len() - scan) * part / 5;
         let mended = [&file[..cut], &[0, 0xFF, 0xD9]].concat();
-        let refusal = codec::ingest(&mended, None, &Budget::default()).unwrap_err();
+        let refusal = codec::ingest(mended.to_vec(), None, &Budget::default()).unwrap_err();
         assert!(matches!(refusal, CodecError::Damaged { format: "JPEG", .. }), "{part} fifths: {refusal}");
     }
 }
@@ -191,7 +191,7 @@ fn flipped_bits_are_survived() {
                 damaged[at] ^= 1 << next(8);
             }
             for result in [
-                codec::ingest(&damaged, None, &Budget::default()).err(),
+                codec::ingest(damaged.to_vec(), None, &Budget::default()).err(),
                 codec::decode(&damaged, &Budget::default()).err(),
             ] {
                 assert!(!matches!(result, Some(CodecError::Panicked { .. })), "{name} in round {round}");
@@ -204,7 +204,7 @@ fn flipped_bits_are_survived() {
 fn a_deadline_that_has_passed_stops_the_work() {
     let late = Budget { deadline: Some(Instant::now()), ..Budget::default() };
     for (name, file) in samples() {
-        assert_eq!(codec::ingest(&file, None, &late), Err(CodecError::TimedOut), "{name}");
+        assert_eq!(codec::ingest(file.to_vec(), None, &late), Err(CodecError::TimedOut), "{name}");
         assert_eq!(codec::decode(&file, &late), Err(CodecError::TimedOut), "{name}");
     }
 }
@@ -232,9 +232,9 @@ fn a_claimed_size_is_refused_by_the_header() {
             // Fourteen bits a side: cannot claim as much.
             _ => continue,
         }
-        assert_eq!(codec::ingest(&file, None, &Budget::default()).unwrap_err(), refusal, "{name}");
+        assert_eq!(codec::ingest(file.to_vec(), None, &Budget::default()).unwrap_err(), refusal, "{name}");
         assert_eq!(codec::decode(&file, &Budget::default()).unwrap_err(), refusal, "{name}");
-        assert_eq!(codec::accept(&file, &Budget::default()).unwrap_err(), refusal, "{name}");
+        assert_eq!(codec::accept(file.to_vec(), &Budget::default()).unwrap_err(), refusal, "{name}");
     }
 }
 
@@ -250,10 +250,10 @@ fn a_webp_bitstream_must_be_the_size_of_its_container() {
         let size = u32::try_from(4 + header.len() + picture.len()).unwrap();
         [b"RIFF", &size.to_le_bytes()[..], b"WEBP", &header, picture].concat()
     };
-    assert!(codec::ingest(&wrap(header(61)), None, &Budget::default()).is_ok(), "the control");
+    assert!(codec::ingest(wrap(header(61)), None, &Budget::default()).is_ok(), "the control");
     // The decoder would notice too, but only after it has allocated: the sentence shows who did.
     let cause = "the picture is not the size the header says".to_owned();
-    let refusal = codec::ingest(&wrap(header(60)), None, &Budget::default()).unwrap_err();
+    let refusal = codec::ingest(wrap(header(60)), None, &Budget::default()).unwrap_err();
     assert_eq!(refusal, CodecError::Damaged { format: "WebP", cause });
 }
 
