@@ -134,6 +134,8 @@ impl Server {
             tracing::warn!(secs = stop_timeout.as_secs(), "requests are cut off that did not finish in time");
         }
         cleanup.abort();
+        // Aborted or panicked: either way it no longer holds the store and the repo.
+        let _ended = cleanup.await;
         let closed = app.repo.close().await;
         tracing::info!("stopped");
         closed
