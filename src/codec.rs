@@ -1,1 +1,263 @@
 //! Bytes to pixels and pixels to bytes. Knows no HTTP, no storage, and never awaits.
+//!
+//! Every function takes a [`Budget`] and looks at the header before it allocates; a codec that panics is an error of one
+//! call.
+
+pub mod budget;
+mod convertible;
+mod encode;
+pub mod error;
+mod gif;
+mod guard;
+mod icc;
+mod jpeg;
+mod metadata;
+mod orientation;
+mod png;
+mod raster;
+pub mod sniff;
+mod webp;
+
+use crate::domain::{Details, Format, OutputFormat};
+use crate::pixels::Pixmap;
+
+pub use self::budget::Budget;
+pub use self::encode::Quality;
+pub use self::error::CodecError;
+pub use self::sniff::{InputFormat, sniff};
+
+use self::guard::guard;
+use self::metadata::Walked;
+
+/// A picture that may be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingested {
+    /// What it is, once stored.
+    pub details: Details,
+    /// The bytes to store.
+    pub stored: Vec<u8>,
+}
+
+/// A file whose format is known and whose container has been read.
+enum Opened {
+    /// One of the formats that are stored as they are.
+    Served(Format, Served),
+    /// One that has to be converted.
+    Convertible(InputFormat),
+}
+
+/// What the walker of each stored format found.
+enum Served {
+    Jpeg(metadata::jpeg::Jpeg),
+    Png(metadata::png::Png),
+    Webp(Walked),
+    Gif(Walked),
+}
+
+impl Served {
+    const fn walked(&self) -> &Walked {
+        match self {
+            Self::Jpeg(jpeg) => &jpeg.walked,
+            Self::Png(png) => &png.walked,
+            Self::Webp(walked) | Self::Gif(walked) => walked,
+        }
+    }
+}
+
+/// Finds out what the bytes are and reads the container.
+fn open(bytes: &[u8], keep_profile: bool) -> Result<Opened, CodecError> {
+    let Some(format) = sniff(bytes) else {
+        return Err(sniff::refused(bytes).map_or(CodecError::NotAnImage, CodecError::unsupported));
+    };
+    Ok(match format {
+        InputFormat::Jpeg => Opened::Served(Format::Jpg, Served::Jpeg(metadata::jpeg::walk(bytes, keep_profile)?)),
+        InputFormat::Png => Opened::Served(Format::Png, Served::Png(metadata::png::walk(bytes, keep_profile)?)),
+        InputFormat::Webp => Opened::Served(Format::Webp, Served::Webp(metadata::webp::walk(bytes, keep_profile)?)),
+        InputFormat::Gif => Opened::Served(Format::Gif, Served::Gif(metadata::gif::walk(bytes, keep_profile)?)),
+        InputFormat::Bmp | InputFormat::Tiff | InputFormat::Ico | InputFormat::Qoi | InputFormat::Pnm => {
+            Opened::Convertible(format)
+        }
+    })
+}
+
+/// The name for people of what the bytes seem to be.
+fn name_of(bytes: &[u8]) -> &'static str {
+    sniff(bytes).map_or("image", InputFormat::name)
+}
+
+/// Everything the header must satisfy before a pixel is allocated.
+fn check(served: &Served, budget: &Budget) -> Result<(), CodecError> {
+    let walked = served.walked();
+    budget.check_size(walked.width, walked.height)?;
+    let canvases = budget::area(walked.width, walked.height).saturating_mul(u64::from(walked.frames));
+    budget.check_animation(walked.frames, canvases.max(walked.frame_pixels))?;
+    if let Served::Jpeg(jpeg) = served {
+        jpeg::check_scans(jpeg, budget)?;
+    }
+    budget.check_memory(walked.peak_bytes)
+}
+
+/// What a file in a format that is stored as it is, is.
+fn details(format: Format, walked: &Walked) -> Details {
+    let (width, height) = walked.upright_size();
+    Details { width, height, format, frames: walked.frames }
+}
+
+/// Takes a picture in: removes what identifies people and places without touching its pixels, and decodes all of it
+/// (every frame, one at a time) to see that it is whole. Works in the memory of `bytes`: the file is never held twice.
+/// Converts instead when `convert` names another format than the picture's own, or when its own cannot be served (BMP,
+/// TIFF, ICO, QOI, PNM: to PNG, which loses nothing). A conversion applies orientation and colour profile, takes the first
+/// frame, and encodes at [`Quality::ORIGINAL`].
+///
+/// # Errors
+/// [`CodecError`]: not an image, damaged, past the budget, not encodable.
+pub fn ingest(mut bytes: Vec<u8>, convert: Option<OutputFormat>, budget: &Budget) -> Result<Ingested, CodecError> {
+    guard(name_of(&bytes), || {
+        budget.check_deadline()?;
+        let (format, served) = match open(&bytes, true)? {
+            Opened::Served(format, served) => (format, served),
+            Opened::Convertible(_) => return converted(&bytes, convert.unwrap_or(OutputFormat::Png), budget),
+        };
+        check(&served, budget)?;
+        let walked = served.walked();
+        if let Some(fault) = &walked.fault {
+            return Err(fault.clone());
+        }
+        metadata::keep(&mut bytes, &walked.pieces);
+        if let Some(convert) = convert.filter(|convert| convert.format() != format) {
+            return converted(&bytes, convert, budget);
+        }
+        let usable_profile = match &served {
+            Served::Jpeg(jpeg) => jpeg::validate(&mut bytes, jpeg, budget).map(|()| true),
+            Served::Png(png) => png::validate(&bytes, png.images, budget),
+            Served::Webp(_) => webp::validate(&bytes, budget).map(|()| true),
+            Served::Gif(_) => gif::validate(&bytes, budget).map(|()| true),
+        }?;
+        // A profile that cannot be unpacked, or is past all reason, is of no use to a viewer either: it goes.
+        let usable_profile = usable_profile && walked.profile_bytes() <= budget.max_profile_bytes;
+        if !usable_profile && let Opened::Served(_, without_profile) = open(&bytes, false)? {
+            metadata::keep(&mut bytes, &without_profile.walked().pieces);
+        }
+        Ok(Ingested { details: details(format, walked), stored: bytes })
+    })
+}
+
+/// Takes a picture in unseen: reads the header and keeps the bytes as they are, metadata, damage and all. What cannot be
+/// served is converted all the same, and so has to decode.
+///
+/// # Errors
+/// [`CodecError`]: not an image, no usable header, past the budget.
+pub fn accept(bytes: Vec<u8>, budget: &Budget) -> Result<Ingested, CodecError> {
+    guard(name_of(&bytes), || {
+        budget.check_deadline()?;
+        match open(&bytes, true)? {
+            Opened::Served(format, served) => {
+                check(&served, budget)?;
+                Ok(Ingested { details: details(format, served.walked()), stored: bytes })
+            }
+            Opened::Convertible(_) => converted(&bytes, OutputFormat::Png, budget),
+        }
+    })
+}
+
+fn converted(bytes: &[u8], format: OutputFormat, budget: &Budget) -> Result<Ingested, CodecError> {
+    let pixmap = decode_unguarded(bytes, budget)?;
+    let encoded = encode::encode(&pixmap, format, Quality::ORIGINAL)?;
+    let details = Details { width: pixmap.width(), height: pixmap.height(), format: format.format(), frames: 1 };
+    Ok(Ingested { details, stored: encoded })
+}
+
+/// The picture, or the first frame of an animation on its canvas: upright, in sRGB, straight alpha, with no more channels
+/// than it has. Holds at most what [`peak_bytes`] says.
+///
+/// # Errors
+/// [`CodecError`]: not an image, damaged where it shows, past the budget.
+pub fn decode(bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {
+    guard(name_of(bytes), || decode_unguarded(bytes, budget))
+}
+
+fn decode_unguarded(bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {
+    budget.check_deadline()?;
+    let name = name_of(bytes);
+    let served = match open(bytes, true)? {
+        Opened::Served(_, served) => served,
+        Opened::Convertible(format) => {
+            let decoded = convertible::decode(bytes, format, budget)?;
+            let conversion = icc::conversion(decoded.profile.as_deref(), decoded.raster.channels);
+            let raster = conversion.apply(decoded.raster, name)?;
+            return orientation::upright(raster, decoded.orientation)?.into_pixmap(name);
+        }
+    };
+    check(&served, budget)?;
+    let walked = served.walked();
+    let profile = walked.profile(bytes, budget.max_profile_bytes);
+    let regular = walked.regular(bytes);
+    let (raster, conversion) = match &served {
+        Served::Jpeg(_) => jpeg::decode(&regular, profile.as_deref(), budget)?,
+        Served::Png(_) => {
+            let decoded = png::decode(&regular, budget)?;
+            let conversion = icc::conversion(decoded.profile.as_deref(), decoded.raster.channels);
+            (decoded.raster, conversion)
+        }
+        Served::Webp(_) => {
+            let raster = webp::decode(&regular, budget)?;
+            let conversion = icc::conversion(profile.as_deref(), raster.channels);
+            (raster, conversion)
+        }
+        Served::Gif(_) => {
+            let raster = gif::decode(&regular, budget)?;
+            let conversion = icc::conversion(profile.as_deref(), raster.channels);
+            (raster, conversion)
+        }
+    };
+    drop(regular);
+    let raster = conversion.apply(raster, name)?;
+    budget.check_deadline()?;
+    orientation::upright(raster, walked.orientation)?.into_pixmap(name)
+}
+
+/// The picture as a file: JPEG baseline 4:2:0, flattened on white, grey as grey; PNG with the channels it has; WebP lossy
+/// with alpha. No metadata and no profile: pixels are sRGB.
+///
+/// # Errors
+/// [`CodecError::TooLargeForFormat`], [`CodecError::Encode`].
+pub fn encode(pixmap: &Pixmap, format: OutputFormat, quality: Quality) -> Result<Vec<u8>, CodecError> {
+    guard(encode::name(format), || encode::encode(pixmap, format, quality))
+}
+
+/// An upper estimate, from the header, of the bytes that [`decode`] will hold at its peak; `bytes` itself not counted.
+/// For a semaphore over memory: a file past every limit has an estimate too.
+///
+/// # Errors
+/// [`CodecError`]: not an image, no usable header.
+pub fn peak_bytes(bytes: &[u8]) -> Result<u64, CodecError> {
+    guard(name_of(bytes), || match open(bytes, true)? {
+        Opened::Served(_, served) => Ok(served.walked().peak_bytes),
+        Opened::Convertible(format) => convertible::header_peak_bytes(bytes, format, &Budget::default()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pixels::Layout;
+
+    #[test]
+    fn every_entry_point_survives_a_panic() {
+        let pixmap = Pixmap::new(1, 1, Layout::Luma, vec![0]).unwrap();
+        let budget = Budget::default();
+        let file = encode(&pixmap, OutputFormat::Png, Quality::default()).unwrap();
+        let panicked = CodecError::Panicked { format: "PNG" };
+        guard::tests::arm();
+        assert_eq!(ingest(file.clone(), None, &budget), Err(panicked.clone()));
+        assert!(ingest(file.clone(), None, &budget).is_ok(), "the panic costs one call");
+        guard::tests::arm();
+        assert_eq!(accept(file.clone(), &budget), Err(panicked.clone()));
+        guard::tests::arm();
+        assert_eq!(decode(&file, &budget), Err(panicked.clone()));
+        guard::tests::arm();
+        assert_eq!(encode(&pixmap, OutputFormat::Png, Quality::default()), Err(panicked.clone()));
+        guard::tests::arm();
+        assert_eq!(peak_bytes(&file), Err(panicked));
+    }
+}

@@ -5,6 +5,7 @@ pub mod delete_token;
 pub mod details;
 pub mod format;
 pub mod hash;
+pub mod secret;
 pub mod variant;
 
 pub use alias::{Alias, AliasError};
@@ -12,4 +13,5 @@ pub use delete_token::DeleteToken;
 pub use details::Details;
 pub use format::{Format, OutputFormat};
 pub use hash::Hash;
+pub use secret::Secret;
 pub use variant::{Filter, FilterError, Variant, VariantKey};

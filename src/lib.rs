@@ -11,9 +11,17 @@
 //! Arrows: `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`. Never back, and never
 //! across the braces, except `codec -> pixels::pixmap`.
 
+pub mod app;
+pub mod cli;
 pub mod codec;
+pub mod config;
 pub mod domain;
+pub mod healthcheck;
+pub mod http;
 pub mod pixels;
 pub mod repo;
+pub mod server;
 pub mod service;
+pub mod signals;
 pub mod store;
+pub mod telemetry;

@@ -1,1 +1,49 @@
-fn main() {}
+//! The `glimt` program: parse, resolve, run, exit code.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use glimt::{
+    cli::{Cli, Command},
+    config::{Config, ConfigError},
+    healthcheck,
+    server::Server,
+    signals, telemetry,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let env = |name: &str| std::env::var_os(name);
+    if let Some(Command::Healthcheck { addr }) = cli.command {
+        return healthcheck::run(addr, &env);
+    }
+    let config = match Config::resolve(cli.options, &env) {
+        Ok(config) => config,
+        Err(error @ ConfigError::NoPath) => {
+            Cli::command().error(ErrorKind::MissingRequiredArgument, error).exit();
+        }
+        Err(error) => Cli::command().error(ErrorKind::ValueValidation, error).exit(),
+    };
+    telemetry::init();
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let served = runtime.block_on(async {
+        let stop = signals::stop().context("cannot listen for signals")?;
+        let server = Server::bind(config).await?;
+        server.serve(stop).await.context("the metadata was not closed cleanly")
+    });
+    // Requests that were cut off must not hold up the end.
+    runtime.shutdown_background();
+    served
+}

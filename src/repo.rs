@@ -3,8 +3,16 @@
 
 use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
 
+mod change;
+pub mod journal;
+pub mod memory;
 pub mod record;
+pub mod sled;
+#[cfg(test)]
+pub(crate) mod suite;
 
+pub use self::sled::SledRepo;
+pub use memory::MemoryRepo;
 pub use record::{AliasRecord, Garbage, OriginalRecord, UploadKey, VariantRecord};
 
 /// What can go wrong in a repo.

@@ -1,3 +1,18 @@
-//! Use cases: what the server does for a client.
+//! Use cases: what the server does for a client, in terms of codec, pixels, store and repo. Knows no HTTP.
 
+pub mod cleanup;
+pub mod error;
 pub mod fetch;
+pub mod flight;
+pub mod ingest;
+pub mod locks;
+pub mod originals;
+pub mod pool;
+pub mod process;
+
+pub use error::ServiceError;
+
+/// Seconds since 1970, now.
+fn now_secs() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}

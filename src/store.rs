@@ -7,10 +7,15 @@ use futures_util::stream::BoxStream;
 
 pub mod fs;
 pub mod key;
+pub mod memory;
 pub mod staging;
+#[cfg(test)]
+pub(crate) mod suite;
 
+pub use fs::FsStore;
 pub use key::StoreKey;
-pub use staging::{Staged, Staging, StagingError};
+pub use memory::MemoryStore;
+pub use staging::{Staged, Staging, StagingError, StagingFile};
 
 /// What can go wrong in a store: the operating system's word and what was being done.
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,35 @@
 //! The records as they are kept. Each carries its version from the first one on, and stays under 1 KB.
+//!
+//! A record is one byte, its version, and then JSON. The byte stands outside the JSON so that a later version may
+//! be any encoding, and so that a reader knows before it parses whether it can.
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::RepoError;
 use crate::domain::{DeleteToken, Details, Format, Hash};
+
+/// The version that is written, and the only one there is.
+const VERSION: u8 = 1;
+
+/// The record as it is kept.
+pub(super) fn encode<T: Serialize>(kind: &'static str, record: &T) -> Result<Vec<u8>, RepoError> {
+    let mut bytes = vec![VERSION];
+    serde_json::to_writer(&mut bytes, record)
+        .map_err(|error| RepoError::Record { tree: kind, cause: error.to_string() })?;
+    Ok(bytes)
+}
+
+/// The record that was kept as `bytes`. `kind` is named in the error.
+pub(super) fn decode<T: DeserializeOwned>(kind: &'static str, bytes: &[u8]) -> Result<T, RepoError> {
+    let failed = |cause: String| RepoError::Record { tree: kind, cause };
+    match bytes.split_first() {
+        Some((&VERSION, json)) => serde_json::from_slice(json).map_err(|error| failed(error.to_string())),
+        Some((version, _)) => Err(failed(format!("its version is {version}, this program reads {VERSION}"))),
+        None => Err(failed("it is empty".to_owned())),
+    }
+}
 
 /// What an alias names.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,4 +87,37 @@ pub struct Garbage {
     pub format: Format,
     /// When its rows went, in seconds since 1970.
     pub since_secs: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn garbage() -> Garbage {
+        Garbage { hash: Hash::from_bytes([7; 32]), format: Format::Gif, since_secs: u64::MAX }
+    }
+
+    #[test]
+    fn a_record_reads_back_and_starts_with_its_version() {
+        let bytes = encode("garbage", &garbage()).unwrap();
+        assert_eq!(bytes[0], 1);
+        assert_eq!(decode::<Garbage>("garbage", &bytes).unwrap(), garbage());
+    }
+
+    #[test]
+    fn version_one_stays_readable() {
+        let kept = br#"{"hash":"0707070707070707070707070707070707070707070707070707070707070707","format":"gif","since_secs":18446744073709551615}"#;
+        assert_eq!(decode::<Garbage>("garbage", &[&[1], kept.as_slice()].concat()).unwrap(), garbage());
+    }
+
+    #[test]
+    fn another_version_or_damage_is_named() {
+        let mut bytes = encode("garbage", &garbage()).unwrap();
+        bytes[0] = 2;
+        let error = decode::<Garbage>("garbage", &bytes).unwrap_err();
+        let said = "a record in garbage cannot be read: its version is 2, this program reads 1";
+        assert_eq!(error.to_string(), said);
+        assert!(matches!(decode::<Garbage>("garbage", b""), Err(RepoError::Record { .. })));
+        assert!(matches!(decode::<Garbage>("garbage", b"\x01{"), Err(RepoError::Record { .. })));
+    }
 }

@@ -1,1 +1,13 @@
 //! Pictures: decoding, metadata, malformed files, and the pixel engine against its references.
+
+mod compare;
+mod corpus;
+mod decode;
+mod encode;
+mod malformed;
+mod metadata;
+mod pipeline;
+mod recovery;
+mod reference;
+mod shaders;
+mod twin;

@@ -1,0 +1,24 @@
+# `make` alone lists what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint deny bench
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: ## Build, and serve on port 8080 with the data in ./data.
+	cargo run --locked --release -- --path ./data
+
+test: ## Install what the tests need, and run all of them.
+	scripts/with-vulkan cargo test --locked
+
+lint: ## Formatting and lints.
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+deny: ## Licences, sources and known vulnerabilities of the dependencies (needs cargo-deny and the network).
+	cargo deny check
+
+bench: ## Engines against the crates alone, then processor time a request. Needs a quiet machine.
+	cargo bench --locked --bench engine
+	cargo bench --locked --bench requests

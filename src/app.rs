@@ -1,0 +1,175 @@
+//! The wired parts of a server, built once and shared.
+
+use std::{io, path::Path, sync::Arc};
+
+use tokio::sync::Notify;
+
+use crate::{
+    codec::{Budget, Quality},
+    config::Config,
+    domain::Secret,
+    pixels::{EngineError, EngineOptions, Engines, PlanLimits},
+    repo::{Repo, RepoError, SledRepo},
+    service::{
+        cleanup::Cleanup,
+        fetch::{FetchError, FetchOptions, Fetcher},
+        ingest::{Ingest, IngestOptions},
+        locks::HashLocks,
+        originals::Originals,
+        pool::{Pool, PoolOptions},
+        process::{Process, ProcessOptions},
+    },
+    store::{FsStore, Store, StoreError},
+};
+
+/// Everything a request may need.
+pub struct App {
+    /// Takes pictures in.
+    pub ingest: Arc<Ingest>,
+    /// Makes variants.
+    pub process: Arc<Process>,
+    /// Finds and removes pictures.
+    pub originals: Originals,
+    /// Downloads pictures.
+    pub fetcher: Fetcher,
+    /// The bytes.
+    pub store: Arc<dyn Store>,
+    /// The metadata.
+    pub repo: Arc<dyn Repo>,
+    /// The engines.
+    pub engines: Arc<Engines>,
+    /// What the HTTP layer needs of the configuration.
+    pub rules: Rules,
+}
+
+/// The part of the configuration that decides about requests.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Opens `/internal`.
+    pub api_key: Option<Secret>,
+    /// Filters that are allowed; `None` allows all.
+    pub whitelist: Option<std::collections::BTreeSet<String>>,
+    /// Whether imports are taken as they are.
+    pub trust_imports: bool,
+    /// Largest file of an upload.
+    pub max_file_size_bytes: u64,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be bound.
+    #[error("cannot listen on {addr}")]
+    Listen {
+        /// The address.
+        addr: std::net::SocketAddr,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("the data directory {path} cannot be made")]
+    Path {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The store cannot be used.
+    #[error("the store cannot be opened")]
+    Store(#[from] StoreError),
+    /// The repo cannot be used.
+    #[error("the metadata cannot be opened")]
+    Repo(#[from] RepoError),
+    /// The engine asked for is not there.
+    #[error("the pixel engine cannot be started")]
+    Engine(#[from] EngineError),
+    /// The client for downloads cannot be made.
+    #[error("the client for downloads cannot be made")]
+    Fetch(#[from] FetchError),
+    /// No threads.
+    #[error("the processing pool cannot be started")]
+    Pool(#[source] io::Error),
+}
+
+impl App {
+    /// Opens the data directory, starts the engine and the pool, and wires all parts. Opening and starting block the thread: this is start-up.
+    ///
+    /// # Errors
+    /// [`StartError`] says what cannot be opened or started.
+    pub async fn open(config: &Config) -> Result<(Arc<Self>, Cleanup), StartError> {
+        let path = &config.path;
+        make_durable(path).map_err(|source| StartError::Path { path: path.clone(), source })?;
+        // First of all, because it holds the lock on the data directory.
+        let repo: Arc<dyn Repo> = Arc::new(SledRepo::open(path)?);
+        let store = FsStore::open(path).await?;
+        let staging = Arc::clone(store.staging());
+        let store: Arc<dyn Store> = Arc::new(store);
+        let engines = Arc::new(Engines::start(config.backend, &engine_options(config))?);
+        let pool = Arc::new(Pool::start(pool_options(config)).map_err(StartError::Pool)?);
+        let (locks, garbage) = (Arc::new(HashLocks::default()), Arc::new(Notify::new()));
+        let budget = Budget {
+            max_pixels: config.max_pixels,
+            max_frames: config.max_frames,
+            max_animation_pixels: config.max_animation_pixels,
+            max_memory_bytes: config.memory_limit_bytes,
+            ..Budget::default()
+        };
+        let ingest = Arc::new(Ingest::new(
+            IngestOptions { convert: config.format, max_file_size_bytes: config.max_file_size_bytes, budget },
+            staging,
+            Arc::clone(&store),
+            Arc::clone(&repo),
+            Arc::clone(&pool),
+            Arc::clone(&locks),
+        ));
+        let process = Arc::new(Process::new(
+            ProcessOptions { budget, plan: PlanLimits::default(), quality: Quality::default() },
+            Arc::clone(&store),
+            Arc::clone(&repo),
+            Arc::clone(&engines),
+            pool,
+            Arc::clone(&locks),
+        ));
+        let fetcher = Fetcher::new(FetchOptions {
+            allow: config.download_allow.clone(),
+            enabled: config.download,
+            ..FetchOptions::default()
+        })?;
+        let originals = Originals::new(Arc::clone(&repo), Arc::clone(&garbage));
+        let cleanup = Cleanup::new(Arc::clone(&store), Arc::clone(&repo), locks, garbage);
+        let rules = Rules {
+            api_key: config.api_key.clone(),
+            whitelist: config.whitelist.clone(),
+            trust_imports: config.skip_validate_imports,
+            max_file_size_bytes: config.max_file_size_bytes,
+        };
+        Ok((Arc::new(Self { ingest, process, originals, fetcher, store, repo, engines, rules }), cleanup))
+    }
+}
+
+/// Every thread of the pool has a place in the device's queue, so none is ever refused there: the pool's own queue is
+/// where waiting is bounded.
+fn engine_options(config: &Config) -> EngineOptions {
+    EngineOptions { queue_depth: config.workers.max(1), ..EngineOptions::default() }
+}
+
+fn pool_options(config: &Config) -> PoolOptions {
+    PoolOptions {
+        workers: config.workers,
+        queue: config.queue,
+        memory_limit_bytes: config.memory_limit_bytes,
+        timeout: config.request_timeout,
+    }
+}
+
+/// Makes the data directory if it is not there, so that a power cut after the first upload finds it.
+fn make_durable(path: &Path) -> io::Result<()> {
+    if path.try_exists()? {
+        return Ok(());
+    }
+    std::fs::create_dir_all(path)?;
+    let above = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(above)?.sync_all()
+}

@@ -1,0 +1,245 @@
+//! What was typed: flags, environment and file, each as the same set of optional values. No defaults, nothing derived.
+
+use std::{collections::BTreeSet, ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::{
+    domain::{OutputFormat, Secret},
+    pixels::Backend,
+};
+
+/// An image host that makes thumbnails on the GPU.
+#[derive(Debug, Parser)]
+#[command(name = "glimt", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(
+    after_help = "Every option can also be given as GLIMT_<OPTION> in the environment (GLIMT_MAX_FILE_SIZE=40), \
+    and under its long name in the file that --config names. The flag wins, then the environment, then the file. \
+    RUST_LOG sets the log level (info)."
+)]
+pub struct Cli {
+    /// What to do; serving when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// How to serve.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What else the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask a running server whether it is well; exit code 0 if it is.
+    Healthcheck {
+        /// The server's address; the one this environment configures when not given.
+        #[arg(short, long, value_name = "ADDR")]
+        addr: Option<SocketAddr>,
+    },
+}
+
+/// Every option of the server, as one place gave them; what a place did not say is `None`.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// Address and port to bind [default: 0.0.0.0:8080] [env: GLIMT_ADDR, PICTRS_ADDR]
+    #[arg(short, long, value_name = "ADDR")]
+    pub addr: Option<SocketAddr>,
+
+    /// Data directory: pictures and the embedded metadata store. Required [env: GLIMT_PATH, PICTRS_PATH]
+    #[arg(short, long, value_name = "PATH")]
+    pub path: Option<PathBuf>,
+
+    /// Convert every upload to this format: jpg, png or webp [env: GLIMT_FORMAT, PICTRS_FORMAT]
+    #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
+    pub format: Option<OutputFormat>,
+
+    /// Largest upload in megabytes of 1024 * 1024 bytes [default: 40] [env: GLIMT_MAX_FILE_SIZE, PICTRS_MAX_FILE_SIZE]
+    #[arg(short, long, value_name = "MB", allow_negative_numbers = true)]
+    pub max_file_size: Option<u64>,
+
+    /// Filters that are allowed; all when not given. Several after one flag: identity thumbnail blur
+    /// [env: GLIMT_WHITELIST, PICTRS_FILTER_WHITELIST, split on commas and spaces]
+    #[arg(short, long, value_name = "FILTER", num_args = 1.., value_delimiter = ',')]
+    pub whitelist: Option<Vec<String>>,
+
+    /// Do not validate what comes through /internal/import
+    /// [env: GLIMT_SKIP_VALIDATE_IMPORTS, PICTRS_SKIP_VALIDATE_IMPORTS]
+    #[arg(short, long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
+    pub skip_validate_imports: Option<bool>,
+
+    /// Enables /internal/*, for requests with this key in X-Api-Token [env: GLIMT_API_KEY, PICTRS_API_KEY]
+    #[arg(long, value_name = "KEY")]
+    pub api_key: Option<Secret>,
+
+    /// A TOML file with any of these options under their long names [env: GLIMT_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Which engine processes pictures: auto, gpu, software (Vulkan on the CPU) or cpu (SIMD) [default: auto]
+    #[arg(long, value_name = "BACKEND")]
+    pub backend: Option<Backend>,
+
+    /// Largest still picture in megapixels [default: 40]
+    #[arg(long, value_name = "MP", allow_negative_numbers = true)]
+    pub max_pixels: Option<u64>,
+
+    /// Most frames of an animation [default: 100]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub max_frames: Option<u32>,
+
+    /// Largest animation, all frames together, in megapixels [default: 50]
+    #[arg(long, value_name = "MP", allow_negative_numbers = true)]
+    pub max_animation_pixels: Option<u64>,
+
+    /// Threads that decode, process and encode [default: one a core]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub workers: Option<usize>,
+
+    /// Jobs that may wait for a worker; more are answered 503 [default: 64]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub queue: Option<usize>,
+
+    /// Memory that pictures being worked on may take together, in MiB [default: 512]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
+    pub memory_limit: Option<u64>,
+
+    /// Longest time a picture may take to process, in seconds [default: 30]
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
+    pub request_timeout: Option<u64>,
+
+    /// Connections open at a time; more wait to be accepted [default: 1024]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub max_connections: Option<usize>,
+
+    /// Private address ranges that /image/download may fetch from, such as 10.1.0.0/16; none when not given
+    #[arg(long, value_name = "CIDR", num_args = 1.., value_delimiter = ',')]
+    pub download_allow: Option<Vec<IpNet>>,
+
+    /// Turn /image/download off
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
+    pub no_download: Option<bool>,
+
+    /// Longest time a graceful stop may take, in seconds [default: 20]
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
+    pub stop_timeout: Option<u64>,
+}
+
+/// A value in the environment that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment variable {name} cannot be read: {cause}")]
+pub struct EnvError {
+    /// The variable.
+    pub name: &'static str,
+    /// What was wrong with it. Never holds the value of a secret.
+    pub cause: String,
+}
+
+impl Options {
+    /// The options as the environment gives them. An empty variable counts as not given.
+    ///
+    /// # Errors
+    /// [`EnvError`] names the variable that cannot be read.
+    pub fn from_env(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, EnvError> {
+        let env = Env { lookup };
+        Ok(Self {
+            addr: env.parse(&["GLIMT_ADDR", "PICTRS_ADDR"], parse)?,
+            path: env.parse(&["GLIMT_PATH", "PICTRS_PATH"], parse)?,
+            format: env.parse(&["GLIMT_FORMAT", "PICTRS_FORMAT"], parse_format)?,
+            max_file_size: env.parse(&["GLIMT_MAX_FILE_SIZE", "PICTRS_MAX_FILE_SIZE"], parse)?,
+            whitelist: env
+                .parse(&["GLIMT_WHITELIST", "GLIMT_FILTER_WHITELIST", "PICTRS_FILTER_WHITELIST"], parse_list)?,
+            skip_validate_imports: env
+                .parse(&["GLIMT_SKIP_VALIDATE_IMPORTS", "PICTRS_SKIP_VALIDATE_IMPORTS"], parse_bool)?,
+            api_key: env.parse(&["GLIMT_API_KEY", "PICTRS_API_KEY"], parse)?,
+            config: env.parse(&["GLIMT_CONFIG"], parse)?,
+            backend: env.parse(&["GLIMT_BACKEND"], parse)?,
+            max_pixels: env.parse(&["GLIMT_MAX_PIXELS"], parse)?,
+            max_frames: env.parse(&["GLIMT_MAX_FRAMES"], parse)?,
+            max_animation_pixels: env.parse(&["GLIMT_MAX_ANIMATION_PIXELS"], parse)?,
+            workers: env.parse(&["GLIMT_WORKERS"], parse)?,
+            queue: env.parse(&["GLIMT_QUEUE"], parse)?,
+            memory_limit: env.parse(&["GLIMT_MEMORY_LIMIT"], parse)?,
+            request_timeout: env.parse(&["GLIMT_REQUEST_TIMEOUT"], parse)?,
+            max_connections: env.parse(&["GLIMT_MAX_CONNECTIONS"], parse)?,
+            download_allow: env
+                .parse(&["GLIMT_DOWNLOAD_ALLOW"], |text| parse_list(text)?.iter().map(|item| parse(item)).collect())?,
+            no_download: env.parse(&["GLIMT_NO_DOWNLOAD"], parse_bool)?,
+            stop_timeout: env.parse(&["GLIMT_STOP_TIMEOUT"], parse)?,
+        })
+    }
+
+    /// These options, and where they say nothing, those of `lower`.
+    #[must_use]
+    pub fn or(self, lower: Self) -> Self {
+        Self {
+            addr: self.addr.or(lower.addr),
+            path: self.path.or(lower.path),
+            format: self.format.or(lower.format),
+            max_file_size: self.max_file_size.or(lower.max_file_size),
+            whitelist: self.whitelist.or(lower.whitelist),
+            skip_validate_imports: self.skip_validate_imports.or(lower.skip_validate_imports),
+            api_key: self.api_key.or(lower.api_key),
+            config: self.config.or(lower.config),
+            backend: self.backend.or(lower.backend),
+            max_pixels: self.max_pixels.or(lower.max_pixels),
+            max_frames: self.max_frames.or(lower.max_frames),
+            max_animation_pixels: self.max_animation_pixels.or(lower.max_animation_pixels),
+            workers: self.workers.or(lower.workers),
+            queue: self.queue.or(lower.queue),
+            memory_limit: self.memory_limit.or(lower.memory_limit),
+            request_timeout: self.request_timeout.or(lower.request_timeout),
+            max_connections: self.max_connections.or(lower.max_connections),
+            download_allow: self.download_allow.or(lower.download_allow),
+            no_download: self.no_download.or(lower.no_download),
+            stop_timeout: self.stop_timeout.or(lower.stop_timeout),
+        }
+    }
+}
+
+/// The environment, read through a function so that tests need not change the process' own.
+struct Env<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+impl Env<'_> {
+    /// The first of `names` that is set and not empty, read by `read`.
+    fn parse<T>(
+        &self,
+        names: &[&'static str],
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, EnvError> {
+        for name in names {
+            let Some(value) = (self.lookup)(name).filter(|value| !value.is_empty()) else { continue };
+            let fail = |cause| EnvError { name, cause };
+            let text = value.to_str().ok_or_else(|| fail("it is not UTF-8".to_owned()))?;
+            return read(text).map(Some).map_err(fail);
+        }
+        Ok(None)
+    }
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+    text.trim().parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn parse_bool(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("it is neither true nor false".to_owned()),
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "has the shape of the other readers")]
+fn parse_list(text: &str) -> Result<Vec<String>, String> {
+    let parts = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty());
+    Ok(parts.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+fn parse_format(text: &str) -> Result<OutputFormat, String> {
+    OutputFormat::from_extension(text).ok_or_else(|| format!("{text:?} is none of jpg, png, webp"))
+}

@@ -1,0 +1,147 @@
+//! Which format bytes are in, by their first bytes; names and media types sent along are never believed.
+
+/// A format that is read here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InputFormat {
+    /// JPEG.
+    Jpeg,
+    /// PNG, and APNG with it.
+    Png,
+    /// WebP.
+    Webp,
+    /// GIF.
+    Gif,
+    /// Windows bitmap.
+    Bmp,
+    /// TIFF.
+    Tiff,
+    /// Windows icon.
+    Ico,
+    /// Quite OK Image.
+    Qoi,
+    /// Portable any-map: PBM, PGM, PPM, PAM.
+    Pnm,
+}
+
+impl InputFormat {
+    /// The name for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::Webp => "WebP",
+            Self::Gif => "GIF",
+            Self::Bmp => "BMP",
+            Self::Tiff => "TIFF",
+            Self::Ico => "ICO",
+            Self::Qoi => "QOI",
+            Self::Pnm => "PNM",
+        }
+    }
+}
+
+/// The format these bytes are in, `None` when it is none that is read here. Looks at the first 18 bytes only.
+#[must_use]
+pub fn sniff(bytes: &[u8]) -> Option<InputFormat> {
+    match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => Some(InputFormat::Jpeg),
+        [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Some(InputFormat::Png),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(InputFormat::Webp),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(InputFormat::Gif),
+        [b'q', b'o', b'i', b'f', ..] => Some(InputFormat::Qoi),
+        [0, 0, 1, 0, _, ..] => Some(InputFormat::Ico),
+        // The same magic, but the pixels are sensor data behind a thumbnail: see `refused`.
+        [b'I', b'I', 42, 0, _, _, _, _, b'C', b'R', ..] => None,
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Some(InputFormat::Tiff),
+        [b'P', b'1'..=b'6', b' ' | b'\t' | b'\r' | b'\n' | b'#', ..] | [b'P', b'7', b'\n', ..] => {
+            Some(InputFormat::Pnm)
+        }
+        // "BM" alone could open a sentence: the size of the second header must be one that exists.
+        [b'B', b'M', rest @ ..] => match rest.get(12..16) {
+            Some([12 | 16 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]) => Some(InputFormat::Bmp),
+            Some(_) | None => None,
+        },
+        _ => None,
+    }
+}
+
+/// The name of a format that is recognised and not read here, with its verb-less noun: "AVIF", "a PDF document".
+#[must_use]
+pub fn refused(bytes: &[u8]) -> Option<&'static str> {
+    if let [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] = bytes {
+        return Some(match brand.get(..4) {
+            Some(b"avif" | b"avis") => "AVIF",
+            Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"hevm" | b"hevs") => "HEIC",
+            // The major brand says only "an image": the compatible brands say which.
+            Some(b"mif1" | b"msf1") if has_brand(brand, b"avif") => "AVIF",
+            Some(b"mif1" | b"msf1") => "HEIC",
+            Some(b"crx ") => "Canon raw",
+            Some(b"jxl ") => "JPEG XL",
+            Some(_) | None => "video",
+        });
+    }
+    match bytes {
+        [0xFF, 0x0A, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Some("JPEG XL"),
+        [0xFF, 0x4F, 0xFF, 0x51, ..] | [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] => Some("JPEG 2000"),
+        [0xFF, 0xD8, 0xFF, ..] => None,
+        [b'I', b'I', 0xBC, ..] => Some("JPEG XR"),
+        [b'I', b'I', 42, 0, _, _, _, _, b'C', b'R', ..] => Some("Canon raw"),
+        [0, 0, 2, 0, _, ..] => Some("CUR"),
+        [b'8', b'B', b'P', b'S', ..] => Some("PSD"),
+        [b'%', b'P', b'D', b'F', ..] => Some("PDF"),
+        [b'%', b'!', b'P', b'S', ..] | [0xC5, 0xD0, 0xD3, 0xC6, ..] => Some("PostScript"),
+        [0x1A, 0x45, 0xDF, 0xA3, ..] => Some("video"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => Some("video"),
+        [0x76, 0x2F, 0x31, 0x01, ..] => Some("OpenEXR"),
+        [b'D', b'D', b'S', b' ', ..] => Some("DDS"),
+        [b'i', b'c', b'n', b's', ..] => Some("ICNS"),
+        [b'#', b'?', b'R', b'A', b'D', ..] => Some("Radiance HDR"),
+        [b'f', b'a', b'r', b'b', b'f', b'e', b'l', b'd', ..] => Some("farbfeld"),
+        _ => is_svg(bytes).then_some("SVG"),
+    }
+}
+
+/// Whether a file type box (after its first eight bytes) lists this brand.
+fn has_brand(brands: &[u8], wanted: &[u8; 4]) -> bool {
+    brands.chunks_exact(4).take(16).any(|brand| brand == wanted)
+}
+
+/// Whether an `<svg` element opens within the first kilobyte of a text that begins as markup.
+fn is_svg(bytes: &[u8]) -> bool {
+    let head = bytes.get(..1024).unwrap_or(bytes);
+    let head = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
+    head.starts_with(b"<") && head.windows(4).any(|window| window.eq_ignore_ascii_case(b"<svg"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_bytes_decide() {
+        assert_eq!(sniff(b"\xFF\xD8\xFF\xE0"), Some(InputFormat::Jpeg));
+        assert_eq!(sniff(b"\x89PNG\r\n\x1a\n"), Some(InputFormat::Png));
+        assert_eq!(sniff(b"RIFF\0\0\0\0WEBPVP8 "), Some(InputFormat::Webp));
+        assert_eq!(sniff(b"GIF89a"), Some(InputFormat::Gif));
+        assert_eq!(sniff(b"MM\0*\0\0\0\x08"), Some(InputFormat::Tiff));
+        assert_eq!(sniff(b"P6\n1 1\n255\n"), Some(InputFormat::Pnm));
+        assert_eq!(sniff(b"BM\0\0\0\0\0\0\0\0\0\0\0\0\x28\0\0\0"), Some(InputFormat::Bmp));
+        for other in [&b""[..], b"BM", b"BMW is a car maker of some renown", b"hello", b"GIF88a", b"P6 ", b"RIFF"] {
+            assert!(sniff(other).is_none() || other == b"P6 ", "{other:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_have_names() {
+        assert_eq!(refused(b"\0\0\0\x20ftypavif\0\0\0\0"), Some("AVIF"));
+        assert_eq!(refused(b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif"), Some("AVIF"));
+        assert_eq!(refused(b"\0\0\0\x20ftypmif1\0\0\0\0mif1heic"), Some("HEIC"));
+        assert_eq!(refused(b"\0\0\0\x18ftypmp42"), Some("video"));
+        assert_eq!(refused(b"\xFF\x0A\0"), Some("JPEG XL"));
+        assert_eq!(refused(b"<?xml version='1.0'?>\n<!-- x -->\n<svg xmlns="), Some("SVG"));
+        assert_eq!(refused(b"%PDF-1.7"), Some("PDF"));
+        assert_eq!(refused(b"<html>"), None);
+        assert_eq!(refused(b"a text about <svg"), None);
+    }
+}

@@ -1,0 +1,289 @@
+//! What is true: the configuration, resolved and valid. Parts get what they need of it, nobody changes it.
+
+use std::{collections::BTreeSet, ffi::OsString, io, net::SocketAddr, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
+
+use crate::{
+    cli::{EnvError, Options},
+    domain::{Filter, OutputFormat, Secret},
+    pixels::Backend,
+};
+
+const MEBIBYTE: u64 = 1024 * 1024;
+const MEGAPIXEL: u64 = 1_000_000;
+
+/// How this server runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address and port to bind.
+    pub addr: SocketAddr,
+    /// Data directory.
+    pub path: PathBuf,
+    /// Uploads are converted to this format.
+    pub format: Option<OutputFormat>,
+    /// Largest upload of one file.
+    pub max_file_size_bytes: u64,
+    /// Names of the filters that are allowed; `None` allows all.
+    pub whitelist: Option<BTreeSet<String>>,
+    /// Whether imports are taken as they are.
+    pub skip_validate_imports: bool,
+    /// Opens `/internal`; never empty.
+    pub api_key: Option<Secret>,
+    /// The engine asked for.
+    pub backend: Backend,
+    /// Largest still picture.
+    pub max_pixels: u64,
+    /// Most frames of an animation.
+    pub max_frames: u32,
+    /// Largest animation, over all its frames.
+    pub max_animation_pixels: u64,
+    /// Threads of the processing pool.
+    pub workers: usize,
+    /// Jobs that may wait for a thread of the pool.
+    pub queue: usize,
+    /// Memory for pictures that are being worked on.
+    pub memory_limit_bytes: u64,
+    /// Longest time a job may take.
+    pub request_timeout: Duration,
+    /// Connections open at a time.
+    pub max_connections: usize,
+    /// Private ranges that downloads may reach.
+    pub download_allow: Vec<IpNet>,
+    /// Whether `/image/download` is on.
+    pub download: bool,
+    /// Longest time a graceful stop may take.
+    pub stop_timeout: Duration,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Nobody said where the data is.
+    #[error("the data directory is missing: give --path <PATH>, or set GLIMT_PATH or PICTRS_PATH")]
+    NoPath,
+    /// A variable cannot be read.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// The file cannot be opened.
+    #[error("the configuration file {path} cannot be read")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("the configuration file {path} is not right: {cause}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        cause: String,
+    },
+    /// A number outside its range.
+    #[error("{option} is {got}, it must be between {min} and {max}")]
+    Range {
+        /// The option's long name.
+        option: &'static str,
+        /// What was given.
+        got: u64,
+        /// The smallest value allowed.
+        min: u64,
+        /// The largest value allowed.
+        max: u64,
+    },
+}
+
+impl Config {
+    /// The defaults, with the data in `path`.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            addr: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            path,
+            format: None,
+            max_file_size_bytes: 40 * MEBIBYTE,
+            whitelist: None,
+            skip_validate_imports: false,
+            api_key: None,
+            backend: Backend::Auto,
+            max_pixels: 40 * MEGAPIXEL,
+            max_frames: 100,
+            max_animation_pixels: 50 * MEGAPIXEL,
+            workers,
+            queue: 64,
+            memory_limit_bytes: 512 * MEBIBYTE,
+            request_timeout: Duration::from_secs(30),
+            max_connections: 1024,
+            download_allow: Vec::new(),
+            download: true,
+            stop_timeout: Duration::from_secs(20),
+        }
+    }
+
+    /// The configuration that flags, environment, file and defaults give, in this order of precedence.
+    ///
+    /// # Errors
+    /// [`ConfigError`] says which option is missing or wrong, and where it was given.
+    pub fn resolve(flags: Options, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let typed = flags.or(Options::from_env(env)?);
+        let typed = match &typed.config {
+            Some(path) => {
+                let file = read_file(path)?;
+                typed.or(file)
+            }
+            None => typed,
+        };
+        let defaults = Self::new(typed.path.clone().ok_or(ConfigError::NoPath)?);
+        Ok(Self {
+            addr: typed.addr.unwrap_or(defaults.addr),
+            format: typed.format,
+            max_file_size_bytes: scaled("max-file-size", typed.max_file_size, 1..=4096, MEBIBYTE)?
+                .unwrap_or(defaults.max_file_size_bytes),
+            whitelist: typed.whitelist.map(BTreeSet::from_iter),
+            skip_validate_imports: typed.skip_validate_imports.unwrap_or(false),
+            api_key: typed.api_key.filter(|key| !key.is_empty()),
+            backend: typed.backend.unwrap_or(defaults.backend),
+            max_pixels: scaled("max-pixels", typed.max_pixels, 1..=1000, MEGAPIXEL)?.unwrap_or(defaults.max_pixels),
+            max_frames: ranged("max-frames", typed.max_frames, 1..=100_000)?.unwrap_or(defaults.max_frames),
+            max_animation_pixels: scaled("max-animation-pixels", typed.max_animation_pixels, 1..=10_000, MEGAPIXEL)?
+                .unwrap_or(defaults.max_animation_pixels),
+            workers: ranged("workers", typed.workers, 1..=1024)?.unwrap_or(defaults.workers),
+            queue: ranged("queue", typed.queue, 0..=100_000)?.unwrap_or(defaults.queue),
+            memory_limit_bytes: scaled("memory-limit", typed.memory_limit, 64..=1_048_576, MEBIBYTE)?
+                .unwrap_or(defaults.memory_limit_bytes),
+            request_timeout: scaled("request-timeout", typed.request_timeout, 1..=3600, 1)?
+                .map_or(defaults.request_timeout, Duration::from_secs),
+            max_connections: ranged("max-connections", typed.max_connections, 1..=1_000_000)?
+                .unwrap_or(defaults.max_connections),
+            download_allow: typed.download_allow.unwrap_or_default(),
+            download: !typed.no_download.unwrap_or(false),
+            stop_timeout: scaled("stop-timeout", typed.stop_timeout, 0..=3600, 1)?
+                .map_or(defaults.stop_timeout, Duration::from_secs),
+            path: defaults.path,
+        })
+    }
+
+    /// Names in the whitelist that are no filter of ours: worth a warning, but a list written for
+    /// pict-rs must not stop the server.
+    #[must_use]
+    pub fn unknown_filters(&self) -> Vec<&str> {
+        self.whitelist.iter().flatten().map(String::as_str).filter(|name| !Filter::NAMES.contains(name)).collect()
+    }
+}
+
+fn read_file(path: &std::path::Path) -> Result<Options, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+    toml::from_str(&text)
+        .map_err(|error: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), cause: error.to_string() })
+}
+
+/// `value` if it lies in `range`, whatever its width.
+fn ranged<T: TryInto<u64> + Copy>(
+    option: &'static str,
+    value: Option<T>,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<Option<T>, ConfigError> {
+    let Some(value) = value else { return Ok(None) };
+    let got = value.try_into().unwrap_or(u64::MAX);
+    if range.contains(&got) {
+        return Ok(Some(value));
+    }
+    Err(ConfigError::Range { option, got, min: *range.start(), max: *range.end() })
+}
+
+/// `value` if it lies in `range`, in units of `unit`. The ranges are far below where this could overflow.
+fn scaled(
+    option: &'static str,
+    value: Option<u64>,
+    range: std::ops::RangeInclusive<u64>,
+    unit: u64,
+) -> Result<Option<u64>, ConfigError> {
+    Ok(ranged(option, value, range)?.map(|value| value * unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn resolve(args: &[&str], env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let cli = Cli::try_parse_from(std::iter::once("glimt").chain(args.iter().copied())).unwrap();
+        Config::resolve(cli.options, &|name| {
+            env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let config = resolve(&["--path", "/data"], &[]).unwrap();
+        assert_eq!(config.addr.to_string(), "0.0.0.0:8080");
+        assert_eq!(config.max_file_size_bytes, 40 * 1024 * 1024);
+        assert!(config.format.is_none() && config.whitelist.is_none() && config.api_key.is_none());
+        assert!(!config.skip_validate_imports && config.download);
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "path = '/file'\nmax-file-size = 1\nformat = 'png'\nqueue = 3").unwrap();
+        let file = file.path().to_str().unwrap();
+        let env = [("GLIMT_CONFIG", file), ("PICTRS_MAX_FILE_SIZE", "2"), ("PICTRS_FORMAT", "webp")];
+        let config = resolve(&["-m", "3"], &env).unwrap();
+        assert_eq!(config.max_file_size_bytes, 3 * MEBIBYTE);
+        assert_eq!(config.format, Some(OutputFormat::Webp));
+        assert_eq!(config.queue, 3);
+        assert_eq!(config.path, PathBuf::from("/file"));
+        assert_eq!(config.stop_timeout, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn our_prefix_beats_the_old_one_and_an_empty_variable_is_not_given() {
+        let env = [("PICTRS_PATH", "/old"), ("GLIMT_PATH", "/new"), ("GLIMT_ADDR", ""), ("PICTRS_ADDR", "[::1]:1")];
+        let config = resolve(&[], &env).unwrap();
+        assert_eq!(config.path, PathBuf::from("/new"));
+        assert_eq!(config.addr.to_string(), "[::1]:1");
+    }
+
+    #[test]
+    fn whitelists_are_split_and_unknown_names_are_told() {
+        let env = [("PICTRS_PATH", "/d"), ("PICTRS_FILTER_WHITELIST", "identity, thumbnail resize")];
+        let config = resolve(&[], &env).unwrap();
+        assert_eq!(
+            config.whitelist.clone().unwrap().into_iter().collect::<Vec<_>>(),
+            ["identity", "resize", "thumbnail"]
+        );
+        assert_eq!(config.unknown_filters(), ["resize"]);
+        let config = resolve(&["-w", "thumbnail", "blur", "-p", "/d"], &[]).unwrap();
+        assert_eq!(config.whitelist.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_empty_api_key_enables_nothing_and_a_key_is_never_printed() {
+        assert!(resolve(&["-p", "/d", "--api-key", ""], &[]).unwrap().api_key.is_none());
+        let config = resolve(&["-p", "/d"], &[("PICTRS_API_KEY", "hunter2")]).unwrap();
+        assert!(config.api_key.as_ref().unwrap().matches(b"hunter2"));
+        assert!(!config.api_key.as_ref().unwrap().matches(b"hunter3"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let told = |args: &[&str], env: &[(&str, &str)]| resolve(args, env).unwrap_err().to_string();
+        assert!(told(&[], &[]).contains("--path"));
+        assert_eq!(told(&["-p", "/d", "-m", "0"], &[]), "max-file-size is 0, it must be between 1 and 4096");
+        assert!(told(&["-p", "/d"], &[("PICTRS_ADDR", "nowhere")]).contains("PICTRS_ADDR"));
+        assert!(told(&["-p", "/d"], &[("GLIMT_NO_DOWNLOAD", "maybe")]).contains("GLIMT_NO_DOWNLOAD"));
+        assert!(told(&["--config", "/nonexistent.toml"], &[]).contains("/nonexistent.toml"));
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "max-file-siz = 1").unwrap();
+        assert!(told(&["--config", file.path().to_str().unwrap()], &[]).contains("max-file-siz"));
+    }
+}

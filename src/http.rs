@@ -1,0 +1,95 @@
+//! The wire: routes, layers and what every answer has in common. The only module that says `StatusCode`.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{Uri, uri::PathAndQuery},
+    middleware,
+    routing::{any, delete, get, post},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+
+mod caching;
+mod delete;
+mod download;
+mod error;
+mod extract;
+mod form;
+mod health;
+mod internal;
+mod layers;
+mod original;
+mod process;
+mod upload;
+
+/// Every route, behind the layers: request id and log, panics, the API key.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/image", post(upload::upload))
+        .route("/image/download", get(download::download).head(layers::method_not_allowed))
+        .route("/image/original/{alias}", get(original::original))
+        .route("/image/{process}", any(process::process))
+        .route(
+            "/image/delete/{token}/{alias}",
+            delete(delete::delete).get(delete::delete).head(layers::method_not_allowed),
+        )
+        .route("/internal/import", post(internal::import))
+        .route("/internal/purge", post(internal::purge))
+        .route("/internal/aliases", get(internal::aliases))
+        .route("/internal/filename", get(internal::filename))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .method_not_allowed_fallback(layers::method_not_allowed)
+        .fallback(layers::unknown_path)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), layers::api_key))
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(middleware::from_fn(layers::request))
+        .with_state(app)
+}
+
+/// The request with several slashes in front of its path made one: Lemmy sends `//internal/purge`. Stands in front of
+/// the router, because layers of the router run when the route is already chosen.
+pub fn one_leading_slash(mut request: Request) -> Request {
+    let uri = request.uri();
+    if uri.path().starts_with("//") {
+        let rest = uri.path_and_query().map_or("", PathAndQuery::as_str).trim_start_matches('/');
+        // What follows the slashes was part of a valid target, so this is one too.
+        if let Ok(uri) = format!("/{rest}").parse::<Uri>() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn leading_slashes_become_one_and_others_stay() {
+        for (before, after) in [
+            ("//internal/purge?alias=a//b", "/internal/purge?alias=a//b"),
+            ("///image//x", "/image//x"),
+            ("/image", "/image"),
+            ("//", "/"),
+        ] {
+            let request = Request::builder().uri(PathAndQuery::try_from(before).unwrap().as_str());
+            let request = request.body(Body::empty());
+            // `//host/path` parses as a path when it comes as a request target.
+            let Ok(mut request) = request else { continue };
+            let parts = axum::http::uri::Parts::from(Uri::default());
+            let mut parts = parts;
+            parts.path_and_query = Some(PathAndQuery::try_from(before).unwrap());
+            parts.scheme = None;
+            parts.authority = None;
+            *request.uri_mut() = Uri::from_parts(parts).unwrap();
+            assert_eq!(one_leading_slash(request).uri().to_string(), after);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `GET /image/download`: a picture fetched from elsewhere.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+
+use super::{
+    error::ApiError,
+    extract::Pairs,
+    upload::{Uploaded, created},
+};
+use crate::{app::App, service::ingest::Rules};
+
+/// Downloads the picture at `url` and takes it in as if it had been uploaded.
+pub(super) async fn download(
+    State(app): State<Arc<App>>,
+    query: Pairs,
+) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
+    let url = query.last("url").ok_or_else(|| ApiError::missing_parameter("url"))?;
+    let mut download = app.fetcher.open(url).await?;
+    let limit = app.rules.max_file_size_bytes;
+    if let Some(got) = download.content_length().filter(|length| *length > limit) {
+        return Err(ApiError::file_too_large(got, limit));
+    }
+    let mut writer = app.ingest.begin().await?;
+    while let Some(chunk) = download.chunk().await? {
+        writer.write(&chunk).await?;
+    }
+    let staged = writer.finish().await?;
+    let prepared = app.ingest.prepare(staged, None, Rules::Validate).await?;
+    Ok(created(app.ingest.name(vec![prepared]).await?))
+}

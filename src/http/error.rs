@@ -1,0 +1,320 @@
+//! Every error as the client sees it: the only map from what went wrong to status, code and message.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    http::{HeaderValue, Method, StatusCode, header::RETRY_AFTER},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::{
+    codec::CodecError,
+    domain::{AliasError, FilterError},
+    pixels::{ExecError, PlanError},
+    repo::RepoError,
+    service::{
+        ServiceError,
+        fetch::{Fault, FetchError},
+    },
+    store::{StagingError, StoreError},
+};
+
+/// When a client that found the server busy may ask again.
+const RETRY_SECS: HeaderValue = HeaderValue::from_static("1");
+
+/// An error as it goes out: `{"code":..,"msg":..}` under its status.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    msg: String,
+    cause: Option<String>,
+}
+
+/// The cause of a fault of ours, carried beside the answer for the log and never in it.
+#[derive(Clone, Debug)]
+pub(super) struct Cause(pub(super) Arc<str>);
+
+/// The keys stand in alphabetical order, as everywhere.
+#[derive(Serialize)]
+struct Body<'a> {
+    code: &'static str,
+    msg: &'a str,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(Body { code: self.code, msg: &self.msg })).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, RETRY_SECS);
+        }
+        if let Some(cause) = self.cause {
+            response.extensions_mut().insert(Cause(cause.into()));
+        }
+        response
+    }
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, msg: impl Into<String>) -> Self {
+        Self { status, code, msg: msg.into(), cause: None }
+    }
+
+    fn bad(code: &'static str, msg: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, msg)
+    }
+
+    fn not_found(code: &'static str, msg: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, msg)
+    }
+
+    fn too_large(code: &'static str, msg: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, msg)
+    }
+
+    /// A fault of ours: the cause is for the log alone.
+    pub(super) fn internal(cause: String) -> Self {
+        let msg = "something went wrong here; the log has it under this answer's x-request-id";
+        Self { cause: Some(cause), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", msg) }
+    }
+
+    /// A fault of ours, with everything it came from.
+    fn fault(error: &dyn std::error::Error) -> Self {
+        let mut cause = error.to_string();
+        let mut source = error.source();
+        while let Some(deeper) = source {
+            cause.push_str(": ");
+            cause.push_str(&deeper.to_string());
+            source = deeper.source();
+        }
+        Self::internal(cause)
+    }
+
+    pub(super) fn invalid_api_key() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid-api-key", "Invalid API Key")
+    }
+
+    pub(super) fn unknown_path(path: &str) -> Self {
+        Self::not_found("unknown-path", format!("there is nothing at {}", path.chars().take(200).collect::<String>()))
+    }
+
+    pub(super) fn unreadable_path() -> Self {
+        Self::bad("unreadable-path", "the path is not UTF-8")
+    }
+
+    pub(super) fn method_not_allowed(method: &Method, allow: &str) -> Self {
+        let msg = format!("{method} is not allowed here, only {allow}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", msg)
+    }
+
+    pub(super) fn missing_src() -> Self {
+        Self::not_found("missing-src", "the query names no image: src=<file> is missing")
+    }
+
+    pub(super) fn missing_parameter(name: &str) -> Self {
+        Self::bad("missing-parameter", format!("the query parameter {name} is missing"))
+    }
+
+    pub(super) fn no_files(name: &str) -> Self {
+        Self::bad("no-files", format!("the form has no part named {name}"))
+    }
+
+    pub(super) fn too_many_files(max: usize) -> Self {
+        Self::bad("too-many-files", format!("the form has more than {max} files, at most {max} are allowed"))
+    }
+
+    pub(super) fn broken_form(cause: &str) -> Self {
+        Self::bad("broken-form", format!("the form cannot be read: {cause}"))
+    }
+
+    pub(super) fn form_too_large(got: u64, max: u64) -> Self {
+        let msg = if got > max {
+            format!("the request has {got} bytes, the limit is {max}")
+        } else {
+            format!("the request has over {max} bytes, which is the limit")
+        };
+        Self::too_large("request-too-large", msg)
+    }
+
+    pub(super) fn file_too_large(got: u64, max: u64) -> Self {
+        Self::too_large("file-too-large", format!("the file has {got} bytes, the limit is {max}"))
+    }
+
+    pub(super) fn client_too_slow(limit: Duration) -> Self {
+        let msg = format!("nothing came for {} s", limit.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", msg)
+    }
+
+    pub(super) fn precondition_failed() -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "the image is not the one the request is for")
+    }
+
+    pub(super) fn unsatisfiable_range(size_bytes: u64) -> Self {
+        let msg = format!("the image has {size_bytes} bytes, none of them in the range");
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", msg)
+    }
+
+    pub(super) fn not_ready() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the metadata store has failed, a restart is needed")
+    }
+}
+
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
+        let msg = error.to_string();
+        match error {
+            ServiceError::NoSuchAlias(_) => Self::not_found("unknown-alias", msg),
+            ServiceError::NoSuchFile(_) => Self::not_found("unknown-file", msg),
+            ServiceError::WrongToken(_) => Self::new(StatusCode::FORBIDDEN, "wrong-delete-token", msg),
+            ServiceError::UnknownFormat { .. } => Self::bad("unknown-format", msg),
+            ServiceError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", msg),
+            ServiceError::TimedOut { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", msg),
+            ServiceError::FileMissing(_) | ServiceError::Panicked => Self::internal(msg),
+            ServiceError::Filter(error) => error.into(),
+            ServiceError::Name(error) => error.into(),
+            ServiceError::Codec(error) => error.into(),
+            ServiceError::Plan(error) => error.into(),
+            ServiceError::Exec(error) => Self::from(&*error),
+            ServiceError::Store(error) => Self::fault(&*error),
+            ServiceError::Staging(error) => Self::from(&*error),
+            ServiceError::Repo(error) => Self::from(&*error),
+            ServiceError::Fetch(error) => Self::from(&*error),
+        }
+    }
+}
+
+impl From<AliasError> for ApiError {
+    fn from(error: AliasError) -> Self {
+        let msg = error.to_string();
+        match error {
+            AliasError::Empty | AliasError::TooLong { .. } | AliasError::Character(_) | AliasError::LeadingDot => {
+                Self::bad("unusable-name", msg)
+            }
+        }
+    }
+}
+
+impl From<FilterError> for ApiError {
+    fn from(error: FilterError) -> Self {
+        let msg = error.to_string();
+        match error {
+            FilterError::Unreadable { .. } => Self::bad("unreadable-filter", msg),
+            FilterError::TooLarge { .. } => Self::bad("filter-too-large", msg),
+            FilterError::TooMany { .. } => Self::bad("too-many-filters", msg),
+        }
+    }
+}
+
+impl From<CodecError> for ApiError {
+    fn from(error: CodecError) -> Self {
+        let msg = error.to_string();
+        match error {
+            CodecError::NotAnImage => Self::bad("not-an-image", msg),
+            CodecError::Unsupported { .. } => Self::bad("unsupported-format", msg),
+            CodecError::Damaged { .. } => Self::bad("damaged-image", msg),
+            CodecError::TooManyPixels { .. } => Self::too_large("too-many-pixels", msg),
+            CodecError::SideTooLong { .. } => Self::too_large("side-too-long", msg),
+            CodecError::TooManyFrames { .. } => Self::too_large("too-many-frames", msg),
+            CodecError::TooManyAnimationPixels { .. } => Self::too_large("too-many-animation-pixels", msg),
+            CodecError::TooManyScans { .. } => Self::too_large("too-many-scans", msg),
+            CodecError::TooMuchMetadata { .. } => Self::too_large("too-much-metadata", msg),
+            CodecError::TooMuchMemory { .. } => Self::too_large("too-much-memory", msg),
+            CodecError::TooLargeForFormat { .. } => Self::bad("too-large-for-format", msg),
+            CodecError::TimedOut => Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", msg),
+            // Caused by the picture, and contained: the client's file is at fault as far as the client can tell.
+            CodecError::Panicked { .. } => Self { cause: Some(msg.clone()), ..Self::bad("damaged-image", msg) },
+            CodecError::Encode { .. } => Self::internal(msg),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::fault(&error)
+    }
+}
+
+impl From<StagingError> for ApiError {
+    fn from(error: StagingError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<FetchError> for ApiError {
+    fn from(error: FetchError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&StagingError> for ApiError {
+    fn from(error: &StagingError) -> Self {
+        match error {
+            StagingError::TooLarge { .. } => Self::too_large("file-too-large", error.to_string()),
+            StagingError::Io { .. } => Self::fault(error),
+        }
+    }
+}
+
+impl From<&RepoError> for ApiError {
+    fn from(error: &RepoError) -> Self {
+        match error {
+            RepoError::AliasTaken(_) => Self::bad("alias-taken", error.to_string()),
+            RepoError::Record { .. } | RepoError::Engine(_) => Self::fault(error),
+            RepoError::Stopped => Self { cause: Some(error.to_string()), ..Self::not_ready() },
+        }
+    }
+}
+
+impl From<&FetchError> for ApiError {
+    fn from(error: &FetchError) -> Self {
+        let code = match error {
+            FetchError::Disabled => "download-disabled",
+            FetchError::TooLong { .. }
+            | FetchError::Unreadable(_)
+            | FetchError::Scheme { .. }
+            | FetchError::NoHost
+            | FetchError::Credentials => "unusable-url",
+            FetchError::Refused { .. } => "download-refused",
+            FetchError::Lookup { .. }
+            | FetchError::Connect { .. }
+            | FetchError::Answer { .. }
+            | FetchError::Status { .. }
+            | FetchError::Redirect { .. }
+            | FetchError::TooManyRedirects { .. }
+            | FetchError::TimedOut { .. }
+            | FetchError::Cut { .. } => "download-failed",
+            FetchError::NoAuthorities | FetchError::Client(_) => return Self::fault(error),
+        };
+        let status = match error.fault() {
+            Fault::Client => StatusCode::BAD_REQUEST,
+            Fault::Remote => StatusCode::BAD_GATEWAY,
+            Fault::Ours => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<&ExecError> for ApiError {
+    fn from(error: &ExecError) -> Self {
+        match error {
+            ExecError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
+            ExecError::Mismatch { .. } | ExecError::Broken(_) => Self::fault(error),
+        }
+    }
+}
+
+impl From<PlanError> for ApiError {
+    fn from(error: PlanError) -> Self {
+        let msg = error.to_string();
+        match error {
+            PlanError::ZeroSide { .. } | PlanError::BadSigma { .. } => Self::bad("unreadable-filter", msg),
+            PlanError::SigmaTooLarge { .. } => Self::bad("filter-too-large", msg),
+            PlanError::SideTooLong { .. } => Self::too_large("side-too-long", msg),
+            PlanError::TooMuchWork { .. } => Self::too_large("too-much-work", msg),
+            PlanError::TooMuchMemory { .. } => Self::too_large("too-much-memory", msg),
+            PlanError::EmptySource { .. } | PlanError::Misfit { .. } => Self::internal(msg),
+        }
+    }
+}

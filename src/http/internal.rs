@@ -1,0 +1,75 @@
+//! What is behind the API key: import, purge, aliases, file names.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use serde::Serialize;
+
+use super::{
+    error::ApiError,
+    extract::Pairs,
+    upload::{Names, Uploaded, created, receive},
+};
+use crate::{
+    app::App,
+    domain::Alias,
+    service::{ingest::Rules, originals::Named},
+};
+
+/// Aliases of a picture. The keys stand in alphabetical order, as everywhere.
+#[derive(Debug, Serialize)]
+pub(super) struct Aliases {
+    aliases: Vec<Alias>,
+    msg: &'static str,
+}
+
+/// The name of a stored file.
+#[derive(Debug, Serialize)]
+pub(super) struct Filename {
+    filename: String,
+    msg: &'static str,
+}
+
+/// Takes pictures in under the names that they bring.
+pub(super) async fn import(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
+    let rules = if app.rules.trust_imports { Rules::Trust } else { Rules::Validate };
+    let prepared = receive(&app, &headers, body, rules, Names::Brought).await?;
+    Ok(created(app.ingest.name(prepared).await?))
+}
+
+/// Removes a picture with all its aliases.
+pub(super) async fn purge(State(app): State<Arc<App>>, query: Pairs) -> Result<Json<Aliases>, ApiError> {
+    let aliases = app.originals.purge(&named(&query)?).await?;
+    Ok(Json(Aliases { aliases, msg: "ok" }))
+}
+
+/// Lists the aliases of a picture.
+pub(super) async fn aliases(State(app): State<Arc<App>>, query: Pairs) -> Result<Json<Aliases>, ApiError> {
+    let aliases = app.originals.aliases(&named(&query)?).await?;
+    Ok(Json(Aliases { aliases, msg: "ok" }))
+}
+
+/// Tells the name of the file behind an alias.
+pub(super) async fn filename(State(app): State<Arc<App>>, query: Pairs) -> Result<Json<Filename>, ApiError> {
+    let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
+    let original = app.originals.by_alias(&Alias::asked(alias)).await?;
+    Ok(Json(Filename { filename: original.filename(), msg: "ok" }))
+}
+
+/// The picture that `file` names, or `alias` where there is no `file`.
+fn named(query: &Pairs) -> Result<Named, ApiError> {
+    match (query.last("file"), query.last("alias")) {
+        (Some(file), _) => Ok(Named::File(file.to_owned())),
+        (None, Some(alias)) => Ok(Named::Alias(Alias::asked(alias))),
+        (None, None) => Err(ApiError::missing_parameter("file or alias")),
+    }
+}

@@ -1,0 +1,84 @@
+//! What stands around every route: request ids, the access log, panics, the API key, unknown paths and methods.
+
+use std::{any::Any, sync::Arc, time::Instant};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Method, header::ALLOW},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use tracing::Instrument as _;
+
+use super::error::ApiError;
+use crate::app::App;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const API_TOKEN: HeaderName = HeaderName::from_static("x-api-token");
+
+/// Gives each request an id, which stands in its log lines and in the answer, and logs how it ended.
+pub(super) async fn request(request: Request, next: Next) -> Response {
+    let id = nanoid::nanoid!(12, &nanoid::alphabet::SAFE);
+    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    async move {
+        let began = Instant::now();
+        let mut response = next.run(request).await;
+        if let Some(cause) = response.extensions().get::<super::error::Cause>() {
+            tracing::error!(cause = %cause.0, "the request failed");
+        }
+        tracing::info!(status = response.status().as_u16(), millis = began.elapsed().as_millis(), "answered");
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Answers everything under `/internal` that does not bring the API key.
+pub(super) async fn api_key(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if path != "/internal" && !path.starts_with("/internal/") {
+        return next.run(request).await;
+    }
+    let presented = request.headers().get(API_TOKEN).map(HeaderValue::as_bytes);
+    match (&app.rules.api_key, presented) {
+        (Some(key), Some(presented)) if key.matches(presented) => next.run(request).await,
+        (Some(_), _) | (None, _) => ApiError::invalid_api_key().into_response(),
+    }
+}
+
+/// The answer when a handler panicked: the message goes to the log, not to the client.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that the panic layer calls")]
+pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Response {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    ApiError::internal(format!("panic: {text}")).into_response()
+}
+
+/// The answer for a path that is none.
+pub(super) async fn unknown_path(request: Request) -> ApiError {
+    ApiError::unknown_path(request.uri().path())
+}
+
+/// The answer for a method that the path does not take; `Allow` names those it does.
+pub(super) async fn method_not_allowed(request: Request) -> Response {
+    let allow = match request.uri().path() {
+        "/image" | "/internal/import" | "/internal/purge" => "POST",
+        "/image/download" => "GET",
+        path if path.starts_with("/image/delete/") => "DELETE, GET",
+        _ => "GET, HEAD",
+    };
+    not_allowed(request.method(), allow)
+}
+
+/// `405` for `method`, where only those in `allow` are taken.
+pub(super) fn not_allowed(method: &Method, allow: &'static str) -> Response {
+    let mut response = ApiError::method_not_allowed(method, allow).into_response();
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}

@@ -1,0 +1,113 @@
+//! `POST /image`, and what the other ways in share with it: the receiving of a form and the answer.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use serde::Serialize;
+
+use super::{error::ApiError, form::Form};
+use crate::{
+    app::App,
+    domain::Alias,
+    service::ingest::{Named, Prepared, Rules},
+};
+
+/// Files in one form.
+pub(super) const MAX_FILES: usize = 10;
+
+/// The name of the parts that are files.
+const FILES: &str = "images[]";
+
+/// A plain answer.
+#[derive(Debug, Serialize)]
+pub(super) struct Message {
+    pub(super) msg: &'static str,
+}
+
+/// The answer to an upload. The keys stand in alphabetical order, as everywhere.
+#[derive(Debug, Serialize)]
+pub(super) struct Uploaded {
+    files: Vec<UploadedFile>,
+    msg: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct UploadedFile {
+    delete_token: String,
+    file: Alias,
+}
+
+/// `201` with the names and tokens, in order.
+pub(super) fn created(named: Vec<Named>) -> (StatusCode, Json<Uploaded>) {
+    let files = named
+        .into_iter()
+        .map(|one| UploadedFile { delete_token: one.delete_token.reveal().to_owned(), file: one.alias })
+        .collect();
+    (StatusCode::CREATED, Json(Uploaded { files, msg: "ok" }))
+}
+
+/// Uploads 1 to 10 pictures.
+pub(super) async fn upload(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
+    let prepared = receive(&app, &headers, body, Rules::Validate, Names::Given).await?;
+    Ok(created(app.ingest.name(prepared).await?))
+}
+
+/// Where the names of the pictures come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// They are given out, at random.
+    Given,
+    /// Each part brings its own.
+    Brought,
+}
+
+/// Receives a form and prepares each of its files as soon as it is complete. When one fails, all are dropped, and the
+/// rest of the body is read and thrown away for a while so that the client gets to read the answer.
+pub(super) async fn receive(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    rules: Rules,
+    names: Names,
+) -> Result<Vec<Prepared>, ApiError> {
+    let mut form = Form::new(headers, body, MAX_FILES as u64, app.rules.max_file_size_bytes)?;
+    let received = receive_files(app, &mut form, rules, names).await;
+    if received.is_err() {
+        form.linger();
+    }
+    received
+}
+
+async fn receive_files(app: &App, form: &mut Form, rules: Rules, names: Names) -> Result<Vec<Prepared>, ApiError> {
+    let mut prepared = Vec::new();
+    while let Some(mut part) = form.next_part().await? {
+        if part.name() != Some(FILES) {
+            while form.chunk(&mut part).await?.is_some() {}
+            continue;
+        }
+        if prepared.len() == MAX_FILES {
+            return Err(ApiError::too_many_files(MAX_FILES));
+        }
+        let alias = match names {
+            Names::Given => None,
+            Names::Brought => Some(Alias::parse_import(part.file_name().unwrap_or_default())?),
+        };
+        let mut writer = app.ingest.begin().await?;
+        while let Some(chunk) = form.chunk(&mut part).await? {
+            writer.write(&chunk).await?;
+        }
+        drop(part);
+        let staged = writer.finish().await?;
+        prepared.push(app.ingest.prepare(staged, alias, rules).await?);
+    }
+    if prepared.is_empty() { Err(ApiError::no_files(FILES)) } else { Ok(prepared) }
+}

@@ -1,0 +1,125 @@
+//! The sRGB transfer function (IEC 61966-2-1), both ways, exact to the rounding.
+
+use std::sync::LazyLock;
+
+/// Buckets of linear light over `0..1`. Thresholds between codes are at least `1 / 3295` apart (the curve is steepest
+/// at black, 12.92), so no bucket holds two of them.
+const BUCKETS: usize = 4096;
+const BUCKETS_F32: f32 = 4096.0;
+
+/// Linear light, 0 to 1, of an sRGB-encoded value, 0 to 1.
+#[must_use]
+pub fn linear_from_srgb(encoded: f64) -> f64 {
+    if encoded <= 0.04045 { encoded / 12.92 } else { ((encoded + 0.055) / 1.055).powf(2.4) }
+}
+
+/// Linear light of each 8-bit sRGB code.
+pub static LINEAR_FROM_CODE: LazyLock<[f32; 256]> = LazyLock::new(|| {
+    let mut table = [0.0; 256];
+    for (slot, code) in table.iter_mut().zip(0..=255_u8) {
+        *slot = narrow(linear_from_srgb(f64::from(code) / 255.0));
+    }
+    table
+});
+
+/// The look-up that encodes linear light: `code = bucket's code, plus 1 from that code's threshold on`.
+///
+/// Exact: for every `f32` the result is `round(255 * srgb(x))`, halves up. A bucket's code is that of its lower edge,
+/// and at most one threshold lies inside it; a threshold is the smallest `f32` not under the exact value.
+pub struct CodeFromLinear {
+    /// The code at the lower edge of each bucket, and of 1.0.
+    codes: [u8; BUCKETS + 1],
+    /// The smallest linear value that encodes to the code after this one; infinite after 255.
+    next: [f32; 256],
+}
+
+/// The one table.
+pub static CODE_FROM_LINEAR: LazyLock<CodeFromLinear> = LazyLock::new(CodeFromLinear::new);
+
+impl CodeFromLinear {
+    fn new() -> Self {
+        let mut next = [f32::INFINITY; 256];
+        for (slot, code) in next.iter_mut().zip(0_u8..255) {
+            let exact = linear_from_srgb((f64::from(code) + 0.5) / 255.0);
+            let near = narrow(exact);
+            *slot = if f64::from(near) < exact { near.next_up() } else { near };
+        }
+        let mut codes = [0; BUCKETS + 1];
+        let mut code = 0_u8;
+        for (bucket, slot) in (0_u16..).zip(codes.iter_mut()) {
+            let edge = f32::from(bucket) / BUCKETS_F32;
+            while next.get(usize::from(code)).is_some_and(|&threshold| edge >= threshold) {
+                code += 1;
+            }
+            *slot = code;
+        }
+        Self { codes, next }
+    }
+
+    /// The 8-bit sRGB code of linear light; clamped to 0 and 255, NaN is 0.
+    #[must_use]
+    #[inline(always)]
+    pub fn encode(&self, linear: f32) -> u8 {
+        let x = linear.clamp(0.0, 1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 4096; NaN becomes 0")]
+        let bucket = (x * BUCKETS_F32) as usize;
+        let code = self.codes.get(bucket).copied().unwrap_or(255);
+        let threshold = self.next.get(usize::from(code)).copied().unwrap_or(f32::INFINITY);
+        // At 255 the threshold is infinite: no overflow.
+        code.wrapping_add(u8::from(x >= threshold))
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the one rounding of a table's value")]
+fn narrow(x: f64) -> f32 {
+    x as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exact(x: f32) -> u8 {
+        // Inverts the decoding curve, so that both sides of its joint agree.
+        let x = f64::from(x.clamp(0.0, 1.0));
+        (1..=255_u8).rev().find(|&code| x >= linear_from_srgb((f64::from(code) - 0.5) / 255.0)).unwrap_or(0)
+    }
+
+    #[test]
+    fn every_code_survives_the_round_trip() {
+        for code in 0..=255_u8 {
+            assert_eq!(CODE_FROM_LINEAR.encode(LINEAR_FROM_CODE[usize::from(code)]), code);
+        }
+    }
+
+    #[test]
+    fn encoding_rounds_right_on_both_sides_of_every_threshold() {
+        for code in 0..255_u8 {
+            let threshold = CODE_FROM_LINEAR.next[usize::from(code)];
+            assert_eq!(CODE_FROM_LINEAR.encode(threshold), code + 1);
+            assert_eq!(CODE_FROM_LINEAR.encode(threshold.next_down()), code);
+            assert_eq!((exact(threshold), exact(threshold.next_down())), (code + 1, code));
+        }
+        for step in 0..=100_000_u32 {
+            #[expect(clippy::cast_precision_loss, reason = "under 2^24")]
+            let x = step as f32 / 100_000.0;
+            assert_eq!(CODE_FROM_LINEAR.encode(x), exact(x), "{x}");
+        }
+    }
+
+    #[test]
+    fn the_curve_is_the_standards() {
+        for step in 0..=1000 {
+            let x = f64::from(step) / 1000.0;
+            let encoded = if x <= 0.003_130_8 { 12.92 * x } else { 1.055 * x.powf(1.0 / 2.4) - 0.055 };
+            assert!((linear_from_srgb(encoded) - x).abs() < 1e-7, "{x}");
+        }
+    }
+
+    #[test]
+    fn what_is_outside_is_clamped() {
+        for (x, want) in [(-1.0, 0), (f32::NAN, 0), (f32::NEG_INFINITY, 0), (2.0, 255), (f32::INFINITY, 255)] {
+            assert_eq!(CODE_FROM_LINEAR.encode(x), want);
+        }
+    }
+}

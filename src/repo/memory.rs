@@ -1,0 +1,177 @@
+//! The repo in memory: for tests, and a second reading of the contract, written without a look at the other.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::{AliasRecord, Garbage, NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord};
+use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
+
+/// Metadata in maps. Nothing survives the process.
+#[derive(Debug, Default)]
+pub struct MemoryRepo {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tables {
+    closed: bool,
+    aliases: BTreeMap<Alias, AliasRecord>,
+    originals: BTreeMap<Hash, Original>,
+    uploads: BTreeMap<UploadKey, Hash>,
+    garbage: BTreeMap<Hash, Garbage>,
+}
+
+#[derive(Clone, Debug)]
+struct Original {
+    record: OriginalRecord,
+    /// In the order they were added.
+    aliases: Vec<Alias>,
+    /// The next alias' number.
+    next: u64,
+    variants: BTreeMap<VariantKey, VariantRecord>,
+}
+
+impl MemoryRepo {
+    /// An empty repo.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn tables(&self) -> Result<MutexGuard<'_, Tables>, RepoError> {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if tables.closed { Err(RepoError::Stopped) } else { Ok(tables) }
+    }
+}
+
+impl Tables {
+    fn add(&mut self, new: NewAlias) -> Result<(), RepoError> {
+        if self.aliases.contains_key(&new.alias) {
+            return Err(RepoError::AliasTaken(new.alias));
+        }
+        let hash = new.hash;
+        let original = self.originals.entry(hash).or_insert_with(|| {
+            self.uploads.insert(new.original.upload, hash);
+            Original { record: new.original, aliases: Vec::new(), next: 0, variants: BTreeMap::new() }
+        });
+        let sequence = original.next;
+        original.next += 1;
+        original.aliases.push(new.alias.clone());
+        self.aliases.insert(new.alias, AliasRecord { hash, delete_token: new.delete_token, sequence });
+        self.garbage.remove(&hash);
+        Ok(())
+    }
+
+    fn purge(&mut self, hash: Hash) -> Option<Vec<Alias>> {
+        let original = self.originals.remove(&hash)?;
+        for alias in &original.aliases {
+            self.aliases.remove(alias);
+        }
+        if self.uploads.get(&original.record.upload) == Some(&hash) {
+            self.uploads.remove(&original.record.upload);
+        }
+        let since_secs = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.garbage.insert(hash, Garbage { hash, format: original.record.details.format, since_secs });
+        Some(original.aliases)
+    }
+}
+
+#[async_trait::async_trait]
+impl Repo for MemoryRepo {
+    async fn add_aliases(&self, batch: Vec<NewAlias>) -> Result<(), RepoError> {
+        let mut tables = self.tables()?;
+        let mut after = tables.clone();
+        batch.into_iter().try_for_each(|new| after.add(new))?;
+        *tables = after;
+        Ok(())
+    }
+
+    async fn alias(&self, alias: &Alias) -> Result<Option<AliasRecord>, RepoError> {
+        Ok(self.tables()?.aliases.get(alias).cloned())
+    }
+
+    async fn original(&self, hash: &Hash) -> Result<Option<OriginalRecord>, RepoError> {
+        Ok(self.tables()?.originals.get(hash).map(|original| original.record))
+    }
+
+    async fn uploaded(&self, upload: &UploadKey) -> Result<Option<Hash>, RepoError> {
+        Ok(self.tables()?.uploads.get(upload).copied())
+    }
+
+    async fn aliases_of(&self, hash: &Hash) -> Result<Vec<Alias>, RepoError> {
+        Ok(self.tables()?.originals.get(hash).map(|original| original.aliases.clone()).unwrap_or_default())
+    }
+
+    async fn remove_alias(&self, alias: &Alias, token: &DeleteToken) -> Result<Removal, RepoError> {
+        let mut tables = self.tables()?;
+        let Some(record) = tables.aliases.get(alias).cloned() else { return Ok(Removal::NoSuchAlias) };
+        if !record.delete_token.matches(token) {
+            return Ok(Removal::WrongToken);
+        }
+        let mut left = 0;
+        if let Some(original) = tables.originals.get_mut(&record.hash) {
+            original.aliases.retain(|other| other != alias);
+            left = original.aliases.len();
+        }
+        tables.aliases.remove(alias);
+        if left > 0 {
+            return Ok(Removal::AliasGone);
+        }
+        tables.purge(record.hash);
+        Ok(Removal::OriginalGone(record.hash))
+    }
+
+    async fn purge(&self, hash: &Hash) -> Result<Option<Vec<Alias>>, RepoError> {
+        Ok(self.tables()?.purge(*hash))
+    }
+
+    async fn add_variant(&self, hash: &Hash, key: &VariantKey, record: VariantRecord) -> Result<bool, RepoError> {
+        let mut tables = self.tables()?;
+        let Some(original) = tables.originals.get_mut(hash) else { return Ok(false) };
+        original.variants.insert(key.clone(), record);
+        Ok(true)
+    }
+
+    async fn variant(&self, hash: &Hash, key: &VariantKey) -> Result<Option<VariantRecord>, RepoError> {
+        Ok(self.tables()?.originals.get(hash).and_then(|original| original.variants.get(key)).copied())
+    }
+
+    async fn remove_variant(&self, hash: &Hash, key: &VariantKey) -> Result<(), RepoError> {
+        if let Some(original) = self.tables()?.originals.get_mut(hash) {
+            original.variants.remove(key);
+        }
+        Ok(())
+    }
+
+    async fn garbage(&self, limit: usize) -> Result<Vec<Garbage>, RepoError> {
+        Ok(self.tables()?.garbage.values().take(limit).copied().collect())
+    }
+
+    async fn forget_garbage(&self, hash: &Hash) -> Result<(), RepoError> {
+        self.tables()?.garbage.remove(hash);
+        Ok(())
+    }
+
+    fn is_ready(&self) -> bool {
+        self.tables().is_ok()
+    }
+
+    async fn close(&self) -> Result<(), RepoError> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::suite;
+
+    #[tokio::test]
+    async fn passes_the_suite() {
+        suite::passes(&MemoryRepo::new()).await;
+    }
+}

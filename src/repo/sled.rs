@@ -1,0 +1,238 @@
+//! The repo on sled 0.34, used the way that holds: see DESIGN section 4.
+//!
+//! One named thread does all writing. It takes the requests that wait (a commit group), decides each on the rows as
+//! the ones before it leave them, appends the group to the journal and syncs that, writes one sled batch, flushes,
+//! syncs sled's log, and only then answers. So whatever a reader sees of aliases and originals is durable already.
+//!
+//! Reads go to sled from the caller's thread. They take microseconds: a few tree nodes, nearly always in sled's cache,
+//! else one `pread` of some kilobytes each, as short as the hand-over to another thread would be. They wait for the
+//! writer only while it puts a batch into memory, never for an fsync.
+//!
+//! Layout below the data directory: `lock`, `journal`, `meta/` (sled), and `meta.damaged-<secs>` or
+//! `journal.damaged-<secs>`, put aside and never deleted.
+
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    AliasRecord, Garbage, NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord,
+    journal::JournalError, record::decode,
+};
+use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
+
+mod decide;
+mod index;
+mod open;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use decide::{Answer, Request};
+pub use writer::Stats;
+use writer::{Order, Shared, Writer};
+
+/// Requests that wait for the writer before senders wait, too.
+const QUEUE: usize = 1024;
+
+/// After this long without an answer the engine counts as failed. When a background write of sled's fails, its
+/// `flush` can miss the wake-up and wait for ever.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// Metadata in sled, with a journal beside it.
+pub struct SledRepo {
+    db: ::sled::Db,
+    shared: Arc<Shared>,
+    sender: Option<mpsc::Sender<Order>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Unlocked when dropped, which is last.
+    _lock: std::fs::File,
+}
+
+impl fmt::Debug for SledRepo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // sled's own Debug prints every row.
+        f.debug_struct("SledRepo").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+fn engine(error: impl fmt::Display) -> RepoError {
+    RepoError::Engine(error.to_string())
+}
+
+impl From<JournalError> for RepoError {
+    fn from(error: JournalError) -> Self {
+        engine(error)
+    }
+}
+
+fn now_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl SledRepo {
+    /// The repo below `data_dir`, which is made if it is not there. A damaged or missing index is rebuilt from the
+    /// journal, a damaged or missing journal from the index.
+    ///
+    /// Blocks: reads every row and every frame of the journal once, and writes what is rebuilt.
+    ///
+    /// # Errors
+    /// [`RepoError::Engine`] when another process has the directory, when a file operation fails, or when journal and
+    /// index are both damaged; nothing is changed then.
+    pub fn open(data_dir: &Path) -> Result<Self, RepoError> {
+        let open::Opened { lock, journal, index } = open::open(data_dir)?;
+        let db = index.db().clone();
+        let shared = Arc::new(Shared::default());
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let writer = Writer::new(journal, index, receiver, Arc::clone(&shared));
+        let writer = std::thread::Builder::new()
+            .name("repo-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error: io::Error| RepoError::Engine(format!("starting the writer thread: {error}")))?;
+        Ok(Self { db, shared, sender: Some(sender), writer: Mutex::new(Some(writer)), _lock: lock })
+    }
+
+    /// What the writer has done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    async fn submit(&self, request: Request) -> Result<Answer, RepoError> {
+        self.readable()?;
+        let sender = self.sender.as_ref().ok_or(RepoError::Stopped)?;
+        let (answer, answered) = oneshot::channel();
+        let exchange = async {
+            sender.send(Order { request, answer }).await.map_err(|_closed| RepoError::Stopped)?;
+            // The writer drops what it will not do any more.
+            answered.await.unwrap_or(Err(RepoError::Stopped))
+        };
+        match tokio::time::timeout(STALLED, exchange).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => {
+                self.shared.fail();
+                tracing::error!("the metadata store has not answered for {} s", STALLED.as_secs());
+                Err(RepoError::Engine(format!("no answer for {} s", STALLED.as_secs())))
+            }
+        }
+    }
+
+    /// Refuses once the engine has failed or closed: rows in memory may then not be on the disk.
+    fn readable(&self) -> Result<(), RepoError> {
+        if self.shared.is_ready() { Ok(()) } else { Err(RepoError::Stopped) }
+    }
+
+    /// The value of one row.
+    fn row(&self, key: &[u8]) -> Result<Option<::sled::IVec>, RepoError> {
+        self.readable()?;
+        self.db.get(key).map_err(|error| self.failed(&error))
+    }
+
+    /// A read that fails stops the engine: what sled gives after an I/O error is not to be built on.
+    fn failed(&self, error: &::sled::Error) -> RepoError {
+        self.shared.fail();
+        tracing::error!(%error, "reading metadata failed");
+        engine(error)
+    }
+}
+
+impl Drop for SledRepo {
+    /// Waits for the writer to finish what it was asked, so that the directory can be opened again at once.
+    fn drop(&mut self) {
+        self.sender = None;
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // One that failed may be stuck in sled.
+        if let Some(writer) = writer
+            && !self.shared.has_failed()
+            && writer.join().is_err()
+        {
+            tracing::error!("the metadata writer panicked while it closed");
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Repo for SledRepo {
+    async fn add_aliases(&self, batch: Vec<NewAlias>) -> Result<(), RepoError> {
+        self.submit(Request::Add(batch)).await.map(drop)
+    }
+
+    async fn alias(&self, alias: &Alias) -> Result<Option<AliasRecord>, RepoError> {
+        self.row(&rows::alias_key(alias))?.map(|value| decode("aliases", &value)).transpose()
+    }
+
+    async fn original(&self, hash: &Hash) -> Result<Option<OriginalRecord>, RepoError> {
+        self.row(&rows::original_key(hash))?.map(|value| decode("originals", &value)).transpose()
+    }
+
+    async fn uploaded(&self, upload: &UploadKey) -> Result<Option<Hash>, RepoError> {
+        self.row(&rows::upload_key(upload))?.map(|value| rows::read_hash(&value)).transpose()
+    }
+
+    async fn aliases_of(&self, hash: &Hash) -> Result<Vec<Alias>, RepoError> {
+        self.readable()?;
+        let rows = self.db.scan_prefix(rows::order_prefix(hash));
+        rows.map(|row| rows::read_alias(&row.map_err(|error| self.failed(&error))?.1)).collect()
+    }
+
+    async fn remove_alias(&self, alias: &Alias, token: &DeleteToken) -> Result<Removal, RepoError> {
+        let Answer::Removal(removal) =
+            self.submit(Request::Remove { alias: alias.clone(), token: token.clone() }).await?
+        else {
+            return Err(Answer::unexpected());
+        };
+        Ok(removal)
+    }
+
+    async fn purge(&self, hash: &Hash) -> Result<Option<Vec<Alias>>, RepoError> {
+        let Answer::Purged(aliases) = self.submit(Request::Purge(*hash)).await? else {
+            return Err(Answer::unexpected());
+        };
+        Ok(aliases)
+    }
+
+    async fn add_variant(&self, hash: &Hash, key: &VariantKey, record: VariantRecord) -> Result<bool, RepoError> {
+        let Answer::Recorded(recorded) =
+            self.submit(Request::AddVariant { hash: *hash, key: key.clone(), record }).await?
+        else {
+            return Err(Answer::unexpected());
+        };
+        Ok(recorded)
+    }
+
+    async fn variant(&self, hash: &Hash, key: &VariantKey) -> Result<Option<VariantRecord>, RepoError> {
+        self.row(&rows::variant_key(hash, key))?.map(|value| decode("variants", &value)).transpose()
+    }
+
+    async fn remove_variant(&self, hash: &Hash, key: &VariantKey) -> Result<(), RepoError> {
+        self.submit(Request::RemoveVariant { hash: *hash, key: key.clone() }).await.map(drop)
+    }
+
+    async fn garbage(&self, limit: usize) -> Result<Vec<Garbage>, RepoError> {
+        self.readable()?;
+        let rows = self.db.scan_prefix(rows::GARBAGE).take(limit);
+        rows.map(|row| decode("garbage", &row.map_err(|error| self.failed(&error))?.1)).collect()
+    }
+
+    async fn forget_garbage(&self, hash: &Hash) -> Result<(), RepoError> {
+        self.submit(Request::Forget(*hash)).await.map(drop)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.shared.is_ready()
+    }
+
+    async fn close(&self) -> Result<(), RepoError> {
+        if self.shared.has_closed() {
+            return Ok(());
+        }
+        self.submit(Request::Close).await.map(drop)
+    }
+}

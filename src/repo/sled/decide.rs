@@ -1,0 +1,100 @@
+//! What a request means for the rows as they are: the changes it makes, or why it makes none.
+
+use super::{
+    now_secs,
+    rows::{self, Pending},
+};
+use crate::{
+    domain::{Alias, DeleteToken, Hash, VariantKey},
+    repo::{AliasRecord, Garbage, NewAlias, OriginalRecord, Removal, RepoError, VariantRecord, change::Change},
+};
+
+/// One call of the trait that changes something.
+pub(super) enum Request {
+    Add(Vec<NewAlias>),
+    Remove { alias: Alias, token: DeleteToken },
+    Purge(Hash),
+    AddVariant { hash: Hash, key: VariantKey, record: VariantRecord },
+    RemoveVariant { hash: Hash, key: VariantKey },
+    Forget(Hash),
+    Close,
+}
+
+/// What it answers.
+pub(super) enum Answer {
+    Done,
+    Removal(Removal),
+    Purged(Option<Vec<Alias>>),
+    Recorded(bool),
+}
+
+impl Answer {
+    /// The error for the answer to another question, which nothing gives.
+    pub(super) fn unexpected() -> RepoError {
+        RepoError::Engine("the writer answered another question".to_owned())
+    }
+}
+
+/// Does `request` to `pending` and adds what it changed to `changes`. After an error both may hold parts of it,
+/// which the caller takes back.
+pub(super) fn decide(
+    request: &Request,
+    pending: &mut Pending<'_>,
+    changes: &mut Vec<Change>,
+) -> Result<Answer, RepoError> {
+    let mut change = |pending: &mut Pending<'_>, change: Change| {
+        pending.apply(&change)?;
+        changes.push(change);
+        Ok::<(), RepoError>(())
+    };
+    match request {
+        Request::Add(batch) => {
+            for new in batch {
+                // The names of this batch so far are pending, so they are taken, too.
+                if pending.alias(&new.alias)?.is_some() {
+                    return Err(RepoError::AliasTaken(new.alias.clone()));
+                }
+                let sequence = pending.next_sequence(&new.hash)?;
+                let record = AliasRecord { hash: new.hash, delete_token: new.delete_token.clone(), sequence };
+                let original = pending.original(&new.hash)?.is_none().then_some(new.original);
+                change(pending, Change::Add { alias: new.alias.clone(), record, original })?;
+            }
+            Ok(Answer::Done)
+        }
+        Request::Remove { alias, token } => {
+            let Some(record) = pending.alias(alias)? else { return Ok(Answer::Removal(Removal::NoSuchAlias)) };
+            if !record.delete_token.matches(token) {
+                return Ok(Answer::Removal(Removal::WrongToken));
+            }
+            if !pending.has_one_alias(&record.hash)? {
+                change(pending, Change::Remove { alias: alias.clone() })?;
+                return Ok(Answer::Removal(Removal::AliasGone));
+            }
+            let Some(original) = pending.original(&record.hash)? else {
+                return Err(RepoError::Record { tree: "originals", cause: format!("{} has none", record.hash) });
+            };
+            change(pending, Change::Gone(garbage(record.hash, &original)))?;
+            Ok(Answer::Removal(Removal::OriginalGone(record.hash)))
+        }
+        Request::Purge(hash) => {
+            let Some(original) = pending.original(hash)? else { return Ok(Answer::Purged(None)) };
+            let aliases = pending.aliases_of(hash)?;
+            change(pending, Change::Gone(garbage(*hash, &original)))?;
+            Ok(Answer::Purged(Some(aliases)))
+        }
+        Request::AddVariant { hash, key, record } => pending.add_variant(hash, key, record).map(Answer::Recorded),
+        Request::RemoveVariant { hash, key } => {
+            pending.delete(rows::variant_key(hash, key));
+            Ok(Answer::Done)
+        }
+        Request::Forget(hash) => {
+            change(pending, Change::Forget { hash: *hash })?;
+            Ok(Answer::Done)
+        }
+        Request::Close => Ok(Answer::Done),
+    }
+}
+
+fn garbage(hash: Hash, original: &OriginalRecord) -> Garbage {
+    Garbage { hash, format: original.details.format, since_secs: now_secs() }
+}

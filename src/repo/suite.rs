@@ -1,0 +1,226 @@
+//! The contract of [`Repo`]: every backend calls [`passes`] on an empty repo, which it closes.
+
+use super::{NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord};
+use crate::domain::{Alias, DeleteToken, Details, Filter, Format, Hash, OutputFormat, Variant, VariantKey};
+
+/// The hash whose first bytes are `n`.
+pub(crate) fn hash(n: u32) -> Hash {
+    let mut bytes = [0xab; 32];
+    bytes[..4].copy_from_slice(&n.to_be_bytes());
+    Hash::from_bytes(bytes)
+}
+
+/// The key of the upload that made `hash(n)`.
+pub(crate) fn upload(n: u32) -> UploadKey {
+    let mut bytes = [0xcd; 32];
+    bytes[..4].copy_from_slice(&n.to_be_bytes());
+    UploadKey(Hash::from_bytes(bytes))
+}
+
+pub(crate) fn original(n: u32) -> OriginalRecord {
+    let details = Details { width: n, height: 2 * n + 1, format: Format::Png, frames: 1 };
+    OriginalRecord { details, size_bytes: u64::from(n) * 1000, created_secs: 1_700_000_000, upload: upload(n) }
+}
+
+pub(crate) fn token(alias: &str) -> DeleteToken {
+    DeleteToken::presented(&format!("token of {alias}"))
+}
+
+pub(crate) fn new(alias: &str, n: u32) -> NewAlias {
+    NewAlias { alias: Alias::asked(alias), delete_token: token(alias), hash: hash(n), original: original(n) }
+}
+
+pub(crate) fn variant_key(side: u32) -> VariantKey {
+    Variant::new(&[Filter::Thumbnail(side)], OutputFormat::Jpg).unwrap().key()
+}
+
+pub(crate) fn variant(n: u32) -> VariantRecord {
+    VariantRecord { etag: hash(1000 + n), size_bytes: u64::from(n), created_secs: 1_700_000_001 }
+}
+
+async fn names(repo: &dyn Repo, n: u32) -> Vec<String> {
+    repo.aliases_of(&hash(n)).await.unwrap().iter().map(ToString::to_string).collect()
+}
+
+async fn remove(repo: &dyn Repo, alias: &str) -> Removal {
+    repo.remove_alias(&Alias::asked(alias), &token(alias)).await.unwrap()
+}
+
+async fn is_alias(repo: &dyn Repo, alias: &str) -> bool {
+    repo.alias(&Alias::asked(alias)).await.unwrap().is_some()
+}
+
+/// Panics where `repo`, which must be empty, does not keep the contract.
+pub(crate) async fn passes(repo: &dyn Repo) {
+    an_empty_repo_has_nothing(repo).await;
+    what_is_added_is_found(repo).await;
+    a_batch_is_all_or_nothing(repo).await;
+    the_same_bytes_are_one_original(repo).await;
+    removing_takes_the_right_token(repo).await;
+    the_last_alias_takes_everything(repo).await;
+    purging(repo).await;
+    garbage_waits_and_comes_back(repo).await;
+    variants_belong_to_their_original(repo).await;
+    one_upload_two_originals(repo).await;
+    names_of_every_kind(repo).await;
+    closing(repo).await;
+}
+
+async fn an_empty_repo_has_nothing(repo: &dyn Repo) {
+    assert!(repo.is_ready());
+    assert!(!is_alias(repo, "a.png").await);
+    assert_eq!(repo.original(&hash(1)).await.unwrap(), None);
+    assert_eq!(repo.uploaded(&upload(1)).await.unwrap(), None);
+    assert!(names(repo, 1).await.is_empty());
+    assert_eq!(remove(repo, "a.png").await, Removal::NoSuchAlias);
+    assert_eq!(repo.purge(&hash(1)).await.unwrap(), None);
+    assert!(repo.garbage(10).await.unwrap().is_empty());
+    repo.forget_garbage(&hash(1)).await.unwrap();
+    repo.add_aliases(Vec::new()).await.unwrap();
+}
+
+async fn what_is_added_is_found(repo: &dyn Repo) {
+    repo.add_aliases(vec![new("b.png", 1)]).await.unwrap();
+    let found = repo.alias(&Alias::asked("b.png")).await.unwrap().unwrap();
+    assert_eq!(found.hash, hash(1));
+    assert!(found.delete_token.matches(&token("b.png")));
+    assert_eq!(repo.original(&hash(1)).await.unwrap(), Some(original(1)));
+    assert_eq!(repo.uploaded(&upload(1)).await.unwrap(), Some(hash(1)));
+    for absent in ["b.pn", "b.png2", "B.png", ""] {
+        assert!(!is_alias(repo, absent).await, "{absent}");
+    }
+}
+
+async fn a_batch_is_all_or_nothing(repo: &dyn Repo) {
+    for (batch, taken) in [
+        (vec![new("c.png", 2), new("b.png", 2)], "b.png"),
+        (vec![new("c.png", 2), new("d.png", 3), new("c.png", 2)], "c.png"),
+    ] {
+        let error = repo.add_aliases(batch).await.unwrap_err();
+        assert!(matches!(&error, RepoError::AliasTaken(alias) if alias.as_str() == taken), "{error}");
+        assert!(!is_alias(repo, "c.png").await && !is_alias(repo, "d.png").await);
+        assert_eq!(repo.original(&hash(2)).await.unwrap(), None);
+        assert_eq!(repo.uploaded(&upload(2)).await.unwrap(), None);
+        assert!(names(repo, 2).await.is_empty());
+    }
+    assert_eq!(repo.alias(&Alias::asked("b.png")).await.unwrap().unwrap().hash, hash(1));
+}
+
+async fn the_same_bytes_are_one_original(repo: &dyn Repo) {
+    // "Z" sorts before "a": the order is that of adding, not of names. 300 pass one byte of a sequence number.
+    let mut later = new("Z.png", 1);
+    later.original = OriginalRecord { created_secs: 5, upload: upload(77), ..original(1) };
+    repo.add_aliases(vec![later, new("a.png", 1)]).await.unwrap();
+    assert_eq!(names(repo, 1).await, ["b.png", "Z.png", "a.png"]);
+    assert_eq!(repo.original(&hash(1)).await.unwrap(), Some(original(1)), "the first record stays");
+    assert_eq!(repo.uploaded(&upload(77)).await.unwrap(), None);
+    let many: Vec<String> = (0..300).map(|n| format!("{}.png", 999 - n)).collect();
+    repo.add_aliases(many.iter().map(|name| new(name, 4)).collect()).await.unwrap();
+    assert_eq!(names(repo, 4).await, many);
+    assert_eq!(remove(repo, "700.png").await, Removal::AliasGone);
+    repo.add_aliases(vec![new("0.png", 4)]).await.unwrap();
+    assert_eq!(names(repo, 4).await, [&many[..299], &["0.png".to_owned()]].concat());
+}
+
+async fn removing_takes_the_right_token(repo: &dyn Repo) {
+    let alias = Alias::asked("Z.png");
+    for wrong in [token("b.png"), DeleteToken::presented(""), DeleteToken::presented("token of Z.png ")] {
+        assert_eq!(repo.remove_alias(&alias, &wrong).await.unwrap(), Removal::WrongToken);
+    }
+    assert!(is_alias(repo, "Z.png").await);
+    assert_eq!(remove(repo, "Z.png").await, Removal::AliasGone);
+    assert_eq!(remove(repo, "Z.png").await, Removal::NoSuchAlias);
+    assert_eq!(names(repo, 1).await, ["b.png", "a.png"]);
+    assert!(repo.original(&hash(1)).await.unwrap().is_some());
+    assert!(repo.garbage(10).await.unwrap().is_empty());
+}
+
+async fn the_last_alias_takes_everything(repo: &dyn Repo) {
+    assert!(repo.add_variant(&hash(1), &variant_key(64), variant(1)).await.unwrap());
+    assert_eq!(remove(repo, "b.png").await, Removal::AliasGone);
+    assert!(repo.variant(&hash(1), &variant_key(64)).await.unwrap().is_some());
+    assert_eq!(remove(repo, "a.png").await, Removal::OriginalGone(hash(1)));
+    assert_eq!(repo.original(&hash(1)).await.unwrap(), None);
+    assert_eq!(repo.uploaded(&upload(1)).await.unwrap(), None);
+    assert_eq!(repo.variant(&hash(1), &variant_key(64)).await.unwrap(), None);
+    assert!(names(repo, 1).await.is_empty());
+    let garbage = repo.garbage(10).await.unwrap();
+    assert_eq!(garbage.iter().map(|piece| (piece.hash, piece.format)).collect::<Vec<_>>(), [(hash(1), Format::Png)]);
+    assert!(garbage[0].since_secs > 1_700_000_000);
+}
+
+async fn purging(repo: &dyn Repo) {
+    repo.add_aliases(vec![new("p2.png", 5), new("p1.png", 5), new("q.png", 6)]).await.unwrap();
+    assert!(repo.add_variant(&hash(5), &variant_key(64), variant(1)).await.unwrap());
+    let purged = repo.purge(&hash(5)).await.unwrap().unwrap();
+    assert_eq!(purged, [Alias::asked("p2.png"), Alias::asked("p1.png")]);
+    assert_eq!(repo.purge(&hash(5)).await.unwrap(), None);
+    assert!(!is_alias(repo, "p1.png").await && !is_alias(repo, "p2.png").await);
+    assert!(is_alias(repo, "q.png").await, "a neighbour stays");
+    assert_eq!(repo.uploaded(&upload(5)).await.unwrap(), None);
+    assert_eq!(repo.variant(&hash(5), &variant_key(64)).await.unwrap(), None);
+    repo.add_aliases(vec![new("p1.png", 6)]).await.unwrap();
+    assert_eq!(names(repo, 6).await, ["q.png", "p1.png"], "a name that was purged is free again");
+}
+
+async fn garbage_waits_and_comes_back(repo: &dyn Repo) {
+    let waiting = async || repo.garbage(10).await.unwrap().iter().map(|piece| piece.hash).collect::<Vec<_>>();
+    assert_eq!(waiting().await, [hash(1), hash(5)]);
+    assert_eq!(repo.garbage(1).await.unwrap().len(), 1);
+    repo.add_aliases(vec![new("again.png", 1)]).await.unwrap();
+    assert_eq!(waiting().await, [hash(5)], "an original that is back is no garbage");
+    assert_eq!(names(repo, 1).await, ["again.png"]);
+    assert_eq!(repo.uploaded(&upload(1)).await.unwrap(), Some(hash(1)));
+    assert_eq!(repo.variant(&hash(1), &variant_key(64)).await.unwrap(), None, "its variants are not");
+    repo.forget_garbage(&hash(5)).await.unwrap();
+    assert!(waiting().await.is_empty());
+}
+
+async fn variants_belong_to_their_original(repo: &dyn Repo) {
+    assert!(!repo.add_variant(&hash(5), &variant_key(64), variant(1)).await.unwrap(), "the original is gone");
+    assert_eq!(repo.variant(&hash(5), &variant_key(64)).await.unwrap(), None);
+    for side in [6, 64, 640] {
+        assert!(repo.add_variant(&hash(6), &variant_key(side), variant(side)).await.unwrap());
+    }
+    assert!(repo.add_variant(&hash(6), &variant_key(64), variant(65)).await.unwrap());
+    for (side, expected) in [(6, Some(variant(6))), (64, Some(variant(65))), (640, Some(variant(640))), (65, None)] {
+        assert_eq!(repo.variant(&hash(6), &variant_key(side)).await.unwrap(), expected);
+    }
+    assert_eq!(repo.variant(&hash(4), &variant_key(64)).await.unwrap(), None);
+    repo.remove_variant(&hash(6), &variant_key(64)).await.unwrap();
+    repo.remove_variant(&hash(6), &variant_key(64)).await.unwrap();
+    assert_eq!(repo.variant(&hash(6), &variant_key(64)).await.unwrap(), None);
+    assert_eq!(repo.variant(&hash(6), &variant_key(6)).await.unwrap(), Some(variant(6)));
+}
+
+async fn one_upload_two_originals(repo: &dyn Repo) {
+    // The same upload becomes other bytes under a later version of the program: the later one counts.
+    let mut later = new("u2.png", 8);
+    later.original.upload = upload(7);
+    repo.add_aliases(vec![new("u1.png", 7)]).await.unwrap();
+    repo.add_aliases(vec![later]).await.unwrap();
+    assert_eq!(repo.uploaded(&upload(7)).await.unwrap(), Some(hash(8)));
+    assert_eq!(remove(repo, "u1.png").await, Removal::OriginalGone(hash(7)));
+    assert_eq!(repo.uploaded(&upload(7)).await.unwrap(), Some(hash(8)));
+    assert_eq!(remove(repo, "u2.png").await, Removal::OriginalGone(hash(8)));
+    assert_eq!(repo.uploaded(&upload(7)).await.unwrap(), None);
+}
+
+async fn names_of_every_kind(repo: &dyn Repo) {
+    let names: Vec<String> =
+        ["ünï çødé.png", "a b\".png", "x", &"é".repeat(127), &"n".repeat(255)].map(str::to_owned).to_vec();
+    repo.add_aliases(names.iter().map(|name| new(name, 9)).collect()).await.unwrap();
+    assert_eq!(repo.purge(&hash(9)).await.unwrap().unwrap().len(), names.len());
+    for name in names {
+        assert!(!is_alias(repo, &name).await, "{name}");
+    }
+}
+
+async fn closing(repo: &dyn Repo) {
+    repo.close().await.unwrap();
+    assert!(!repo.is_ready());
+    assert!(matches!(repo.add_aliases(vec![new("late.png", 1)]).await, Err(RepoError::Stopped)));
+    assert!(matches!(repo.alias(&Alias::asked("again.png")).await, Err(RepoError::Stopped)));
+    assert!(matches!(repo.purge(&hash(1)).await, Err(RepoError::Stopped)));
+    repo.close().await.unwrap();
+}

@@ -1,0 +1,229 @@
+//! Files whose rows are gone, deleted after a delay; at start, files that never had a row.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+
+use super::{ServiceError, locks::HashLocks, now_secs};
+use crate::{
+    domain::Hash,
+    repo::Repo,
+    store::{Listed, Store, StoreKey},
+};
+
+/// How long files outlive their rows, so that a response that has just looked up a row finds its file.
+const DELAY: Duration = Duration::from_secs(2);
+
+/// When nothing was notified, garbage is looked for this often: what an error left lying is tried again.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Pieces of garbage looked at in one go.
+const BATCH: usize = 256;
+
+/// Deletes files that nothing names any more.
+pub struct Cleanup {
+    store: Arc<dyn Store>,
+    repo: Arc<dyn Repo>,
+    locks: Arc<HashLocks>,
+    garbage: Arc<Notify>,
+}
+
+impl Cleanup {
+    /// Wires the parts; `garbage` is notified by whoever removes rows.
+    pub fn new(store: Arc<dyn Store>, repo: Arc<dyn Repo>, locks: Arc<HashLocks>, garbage: Arc<Notify>) -> Self {
+        Self { store, repo, locks, garbage }
+    }
+
+    /// Sweeps once, then deletes garbage as it comes, until it is dropped.
+    pub async fn run(self) {
+        match self.sweep().await {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "deleted files that had no row"),
+            Err(error) => tracing::warn!(%error, "the sweep at start did not finish"),
+        }
+        loop {
+            let _woken = tokio::time::timeout(EVERY, self.garbage.notified()).await;
+            tokio::time::sleep(DELAY).await;
+            if let Err(error) = self.collect(now_secs().saturating_sub(DELAY.as_secs())).await {
+                tracing::warn!(%error, "files stay for now that nothing names any more");
+            }
+        }
+    }
+
+    /// Deletes the files of every original whose rows went before `until_secs`.
+    ///
+    /// # Errors
+    /// The first fault of store or repo; what is left stays garbage.
+    pub async fn collect(&self, until_secs: u64) -> Result<(), ServiceError> {
+        loop {
+            let due: Vec<_> =
+                self.repo.garbage(BATCH).await?.into_iter().filter(|piece| piece.since_secs <= until_secs).collect();
+            for piece in &due {
+                let held = self.locks.lock([piece.hash]).await;
+                // Uploaded again since: the row is back, and its upload took it out of the garbage.
+                if self.repo.original(&piece.hash).await?.is_none() {
+                    self.delete_files(piece.hash, piece.format).await?;
+                    self.repo.forget_garbage(&piece.hash).await?;
+                }
+                drop(held);
+            }
+            if due.len() < BATCH {
+                if !due.is_empty() {
+                    tracing::debug!(originals = due.len(), "deleted files");
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Deletes every file in the store that has no row: what a crash left between a file and its row. Returns how many
+    /// originals or folders of variants it deleted. When no file at all has a row it deletes nothing: then it is the
+    /// rows that are lost, and the files are what is left.
+    ///
+    /// # Errors
+    /// The first fault of store or repo.
+    pub async fn sweep(&self) -> Result<usize, ServiceError> {
+        let (mut unnamed, mut named) = (Vec::new(), 0_usize);
+        for listed in self.store.list().await? {
+            // Looked at without the lock first: nearly every file has its row.
+            if self.is_named(&listed).await? {
+                named += 1;
+            } else {
+                unnamed.push(listed);
+            }
+        }
+        if named == 0 && !unnamed.is_empty() {
+            tracing::warn!(
+                files = unnamed.len(),
+                "no stored file has a row: were the metadata lost? Nothing is deleted"
+            );
+            return Ok(0);
+        }
+        let mut deleted = 0;
+        for listed in unnamed {
+            let hash = match &listed {
+                Listed::Original(hash, _) | Listed::VariantsOf(hash) => *hash,
+            };
+            let held = self.locks.lock([hash]).await;
+            if !self.is_named(&listed).await? {
+                match listed {
+                    Listed::Original(hash, format) => self.store.delete(&StoreKey::Original { hash, format }).await?,
+                    Listed::VariantsOf(hash) => self.store.delete_variants(&hash).await?,
+                }
+                deleted += 1;
+            }
+            drop(held);
+        }
+        Ok(deleted)
+    }
+
+    async fn is_named(&self, listed: &Listed) -> Result<bool, ServiceError> {
+        Ok(match listed {
+            Listed::Original(hash, format) => {
+                self.repo.original(hash).await?.is_some_and(|record| record.details.format == *format)
+            }
+            Listed::VariantsOf(hash) => self.repo.original(hash).await?.is_some(),
+        })
+    }
+
+    async fn delete_files(&self, hash: Hash, format: crate::domain::Format) -> Result<(), ServiceError> {
+        self.store.delete_variants(&hash).await?;
+        Ok(self.store.delete(&StoreKey::Original { hash, format }).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{
+        domain::{Alias, DeleteToken, Details, Format, OutputFormat, Variant},
+        repo::{MemoryRepo, NewAlias, OriginalRecord, UploadKey},
+        store::MemoryStore,
+    };
+
+    struct House {
+        store: Arc<MemoryStore>,
+        repo: Arc<MemoryRepo>,
+        cleanup: Cleanup,
+    }
+
+    fn house() -> House {
+        let (store, repo) = (Arc::new(MemoryStore::new()), Arc::new(MemoryRepo::new()));
+        let cleanup = Cleanup::new(
+            Arc::<MemoryStore>::clone(&store),
+            Arc::<MemoryRepo>::clone(&repo),
+            Arc::default(),
+            Arc::default(),
+        );
+        House { store, repo, cleanup }
+    }
+
+    fn hash(first: u8) -> Hash {
+        Hash::from_bytes([first; 32])
+    }
+
+    fn original(first: u8) -> StoreKey {
+        StoreKey::Original { hash: hash(first), format: Format::Png }
+    }
+
+    impl House {
+        async fn file(&self, first: u8) {
+            self.store.put_bytes(&original(first), Bytes::from_static(b"png")).await.unwrap();
+            let key = Variant::new(&[], OutputFormat::Jpg).unwrap().key();
+            let variant = StoreKey::Variant { hash: hash(first), key, format: OutputFormat::Jpg };
+            self.store.put_bytes(&variant, Bytes::from_static(b"jpg")).await.unwrap();
+        }
+
+        async fn row(&self, first: u8) {
+            let details = Details { width: 1, height: 1, format: Format::Png, frames: 1 };
+            let upload = UploadKey(hash(first));
+            let original = OriginalRecord { details, size_bytes: 3, created_secs: 0, upload };
+            let (alias, delete_token) = (Alias::generate(Format::Png), DeleteToken::generate());
+            let new = NewAlias { alias, delete_token, hash: hash(first), original };
+            self.repo.add_aliases(vec![new]).await.unwrap();
+        }
+
+        async fn listed(&self) -> Vec<Listed> {
+            let mut listed = self.store.list().await.unwrap();
+            listed.sort();
+            listed
+        }
+    }
+
+    #[tokio::test]
+    async fn the_sweep_deletes_what_has_no_row_and_nothing_else() {
+        let house = house();
+        house.file(1).await;
+        house.file(2).await;
+        house.row(1).await;
+        assert_eq!(house.cleanup.sweep().await.unwrap(), 2);
+        assert_eq!(house.listed().await, [Listed::Original(hash(1), Format::Png), Listed::VariantsOf(hash(1))]);
+        assert_eq!(house.cleanup.sweep().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn when_no_file_has_a_row_nothing_is_deleted() {
+        let house = house();
+        house.file(1).await;
+        assert_eq!(house.cleanup.sweep().await.unwrap(), 0);
+        assert_eq!(house.listed().await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn garbage_goes_when_it_is_due_unless_it_was_uploaded_again() {
+        let house = house();
+        for first in [1, 2] {
+            house.file(first).await;
+            house.row(first).await;
+            house.repo.purge(&hash(first)).await.unwrap();
+        }
+        house.cleanup.collect(0).await.unwrap();
+        assert_eq!(house.listed().await.len(), 4, "not due yet");
+        house.row(2).await;
+        house.cleanup.collect(u64::MAX).await.unwrap();
+        assert_eq!(house.listed().await, [Listed::Original(hash(2), Format::Png), Listed::VariantsOf(hash(2))]);
+        assert!(house.repo.garbage(9).await.unwrap().is_empty());
+    }
+}

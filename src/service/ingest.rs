@@ -1,0 +1,239 @@
+//! Pictures coming in: staged as they stream, validated, stripped or converted, then named. All or nothing.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{ServiceError, locks::HashLocks, now_secs, pool::Pool};
+use crate::{
+    codec::{self, Budget},
+    domain::{Alias, DeleteToken, Details, Hash, OutputFormat},
+    repo::{NewAlias, OriginalRecord, Repo, UploadKey},
+    store::{Staged, Staging, StagingError, StagingFile, Store, StoreKey},
+};
+
+/// How far into a file its size in pixels is looked for before a thread and memory are given to it.
+const HEAD_BYTES: u64 = 256 * 1024;
+
+/// How pictures are taken in.
+#[derive(Clone, Debug)]
+pub struct IngestOptions {
+    /// Every upload is converted to this format.
+    pub convert: Option<OutputFormat>,
+    /// Largest file.
+    pub max_file_size_bytes: u64,
+    /// Limits of the decoders.
+    pub budget: Budget,
+}
+
+/// The rules one picture is taken in under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// Decoded in full, stripped of metadata, converted if so configured.
+    Validate,
+    /// Taken as it is, if it is a format that can be served: an import by somebody trusted.
+    Trust,
+}
+
+/// A picture that is complete, checked and staged, and not yet named.
+#[derive(Debug)]
+pub struct Prepared {
+    hash: Hash,
+    record: OriginalRecord,
+    alias: Option<Alias>,
+    content: Content,
+}
+
+/// Where the bytes of a prepared picture are.
+#[derive(Debug)]
+enum Content {
+    /// Staged, to be put unless the original is there already.
+    Staged(Staged),
+    /// In the store, since an earlier upload of the same bytes; the upload is kept in case that original is
+    /// deleted before this one is named.
+    Known { upload: Arc<Staged>, rules: Rules },
+}
+
+/// A named picture: what the client gets.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// Its public name.
+    pub alias: Alias,
+    /// The secret that deletes it.
+    pub delete_token: DeleteToken,
+}
+
+/// Takes pictures in.
+pub struct Ingest {
+    options: IngestOptions,
+    staging: Arc<Staging>,
+    store: Arc<dyn Store>,
+    repo: Arc<dyn Repo>,
+    pool: Arc<Pool>,
+    locks: Arc<HashLocks>,
+}
+
+impl Ingest {
+    /// Wires the parts.
+    pub fn new(
+        options: IngestOptions,
+        staging: Arc<Staging>,
+        store: Arc<dyn Store>,
+        repo: Arc<dyn Repo>,
+        pool: Arc<Pool>,
+        locks: Arc<HashLocks>,
+    ) -> Self {
+        Self { options, staging, store, repo, pool, locks }
+    }
+
+    /// Begins a file that will be streamed in; it refuses to grow past the size limit.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub async fn begin(&self) -> Result<StagingFile, ServiceError> {
+        Ok(self.staging.begin(self.options.max_file_size_bytes).await?)
+    }
+
+    /// Checks a complete upload and makes of it what will be stored. With `alias` it is an import under that name.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the picture; nothing is left behind.
+    pub async fn prepare(&self, upload: Staged, alias: Option<Alias>, rules: Rules) -> Result<Prepared, ServiceError> {
+        let upload = Arc::new(upload);
+        let key = self.upload_key(upload.hash(), rules);
+        if let Some(hash) = self.repo.uploaded(&key).await?
+            && let Some(record) = self.repo.original(&hash).await?
+        {
+            return Ok(Prepared { hash, record, alias, content: Content::Known { upload, rules } });
+        }
+        let (hash, record, staged) = self.process(upload, key, rules).await?;
+        Ok(Prepared { hash, record, alias, content: Content::Staged(staged) })
+    }
+
+    /// Names all of `prepared`, in one transaction, after their files are durable.
+    ///
+    /// # Errors
+    /// [`RepoError::AliasTaken`](crate::repo::RepoError::AliasTaken) for an import under a name that is taken, or a fault of store or repo; then none
+    /// of them is named and no file of theirs is left.
+    pub async fn name(self: &Arc<Self>, prepared: Vec<Prepared>) -> Result<Vec<Named>, ServiceError> {
+        let this = Arc::clone(self);
+        // In a task of its own: a client that goes away must not stop this between a file and its row.
+        let naming = tokio::spawn(async move { this.put_and_name(prepared).await });
+        naming.await.map_err(|_panicked| ServiceError::Panicked)?
+    }
+
+    async fn put_and_name(&self, mut prepared: Vec<Prepared>) -> Result<Vec<Named>, ServiceError> {
+        let held = self.locks.lock(prepared.iter().map(|one| one.hash)).await;
+        let mut put = Vec::new();
+        let mut batch = Vec::with_capacity(prepared.len());
+        let outcome = self.put_and_add(&mut prepared, &mut put, &mut batch).await;
+        if let Err(error) = outcome {
+            self.take_back(put).await;
+            return Err(error);
+        }
+        drop(held);
+        Ok(batch.into_iter().map(|new| Named { alias: new.alias, delete_token: new.delete_token }).collect())
+    }
+
+    /// Puts the files that are not there yet, noting them in `put`, and adds the rows, left in `batch`.
+    async fn put_and_add(
+        &self,
+        prepared: &mut Vec<Prepared>,
+        put: &mut Vec<(Hash, StoreKey)>,
+        batch: &mut Vec<NewAlias>,
+    ) -> Result<(), ServiceError> {
+        for one in prepared.drain(..) {
+            let key = StoreKey::Original { hash: one.hash, format: one.record.details.format };
+            let stored = self.repo.original(&one.hash).await?.is_some();
+            match one.content {
+                _ if stored || put.iter().any(|(hash, _)| *hash == one.hash) => {}
+                Content::Staged(staged) => {
+                    put.push((one.hash, key.clone()));
+                    self.store.put_file(&key, staged).await?;
+                }
+                Content::Known { upload, rules } => {
+                    // Deleted since it was looked up: made anew, of the same bytes under the same rules, so the same.
+                    let (_, _, staged) = self.process(upload, one.record.upload, rules).await?;
+                    put.push((one.hash, key.clone()));
+                    self.store.put_file(&key, staged).await?;
+                }
+            }
+            batch.push(NewAlias {
+                alias: one.alias.unwrap_or_else(|| Alias::generate(one.record.details.format)),
+                delete_token: DeleteToken::generate(),
+                hash: one.hash,
+                original: one.record,
+            });
+        }
+        Ok(self.repo.add_aliases(batch.clone()).await?)
+    }
+
+    /// Deletes files that were put for rows that did not come. The caller holds the locks of the hashes.
+    async fn take_back(&self, put: Vec<(Hash, StoreKey)>) {
+        for (hash, key) in put {
+            // A repo that failed may have kept the row all the same: the file stays, for the sweep to judge.
+            if !matches!(self.repo.original(&hash).await, Ok(None)) || !self.repo.is_ready() {
+                continue;
+            }
+            if let Err(error) = self.store.delete(&key).await {
+                tracing::warn!(%key, %error, "a file of a failed upload stays until the next start");
+            }
+        }
+    }
+
+    /// Decodes, strips and converts on the processing pool; returns what is to be stored, staged.
+    async fn process(
+        &self,
+        upload: Arc<Staged>,
+        key: UploadKey,
+        rules: Rules,
+    ) -> Result<(Hash, OriginalRecord, Staged), ServiceError> {
+        let (staging, options) = (Arc::clone(&self.staging), self.options.clone());
+        let size_bytes = upload.size_bytes();
+        let head = upload.head(HEAD_BYTES).await.map_err(unreadable(&upload))?;
+        let decoded_bytes = match codec::peak_bytes(&head) {
+            Ok(bytes) => bytes,
+            // The header is damaged, and will be refused before a pixel is allocated.
+            Err(_damaged) if size_bytes <= head.len() as u64 => 0,
+            // The size stands further back: whatever it is, it is under the limit or refused.
+            Err(_further_back) => options.budget.max_pixels.saturating_mul(4),
+        };
+        drop(head);
+        self.pool
+            .reserve(decoded_bytes.saturating_add(size_bytes))
+            .await?
+            .run(move |deadline| {
+                let bytes = upload.read_blocking().map_err(unreadable(&upload))?;
+                let budget = Budget { deadline: Some(deadline), ..options.budget };
+                let ingested = match rules {
+                    Rules::Validate => codec::ingest(bytes, options.convert, &budget)?,
+                    Rules::Trust => codec::accept(bytes, &budget)?,
+                };
+                let staged = staging.write_pieces_blocking(std::iter::once(ingested.stored.as_slice()))?;
+                let record = record(ingested.details, staged.size_bytes(), key);
+                Ok((staged.hash(), record, staged))
+            })
+            .await
+    }
+
+    /// What identifies an upload of these bytes under these rules: the rules are part of it, so that what was
+    /// taken in on trust is never the answer to an upload that is to be validated.
+    fn upload_key(&self, bytes: Hash, rules: Rules) -> UploadKey {
+        let convert = self.options.convert.map_or("as it is", |format| format.format().extension());
+        let rules = match rules {
+            Rules::Validate => format!("validated, {convert}"),
+            Rules::Trust => "trusted".to_owned(),
+        };
+        let digest = Sha256::new().chain_update(bytes.as_bytes()).chain_update(rules).finalize();
+        UploadKey(Hash::from_bytes(digest.into()))
+    }
+}
+
+fn unreadable(upload: &Staged) -> impl FnOnce(std::io::Error) -> StagingError {
+    let path = upload.path().to_owned();
+    move |source| StagingError::Io { doing: "reading", path, source }
+}
+
+fn record(details: Details, size_bytes: u64, upload: UploadKey) -> OriginalRecord {
+    OriginalRecord { details, size_bytes, created_secs: now_secs(), upload }
+}

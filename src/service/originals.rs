@@ -1,0 +1,132 @@
+//! Stored pictures by alias and by file name: found, deleted, purged, listed.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::ServiceError;
+use crate::{
+    domain::{Alias, DeleteToken, Format, Hash, Variant},
+    repo::{OriginalRecord, Removal, Repo},
+    store::StoreKey,
+};
+
+/// A stored picture.
+#[derive(Clone, Debug)]
+pub struct Original {
+    /// The hash of its bytes.
+    pub hash: Hash,
+    /// What is known of it.
+    pub record: OriginalRecord,
+}
+
+impl Original {
+    /// Where its bytes are stored.
+    #[must_use]
+    pub fn key(&self) -> StoreKey {
+        StoreKey::Original { hash: self.hash, format: self.record.details.format }
+    }
+
+    /// Whether the stored bytes are what `variant` asks for: a still picture in that format, unchanged.
+    #[must_use]
+    pub fn is_already(&self, variant: &Variant) -> bool {
+        let details = self.record.details;
+        variant.filters().is_empty() && details.format == variant.format().format() && details.frames == 1
+    }
+
+    /// The name of its file, which is no alias: `<hash>.<extension>`.
+    #[must_use]
+    pub fn filename(&self) -> String {
+        format!("{}.{}", self.hash, self.record.details.format.extension())
+    }
+}
+
+/// What names a picture to an operator.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// The name of its file.
+    File(String),
+    /// One of its aliases.
+    Alias(Alias),
+}
+
+/// Finds and removes stored pictures.
+pub struct Originals {
+    repo: Arc<dyn Repo>,
+    /// Told when there is garbage.
+    garbage: Arc<Notify>,
+}
+
+impl Originals {
+    /// Wires the parts; `garbage` is notified when files are to be deleted.
+    pub fn new(repo: Arc<dyn Repo>, garbage: Arc<Notify>) -> Self {
+        Self { repo, garbage }
+    }
+
+    /// The picture that `alias` names.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchAlias`], or a fault of the repo.
+    pub async fn by_alias(&self, alias: &Alias) -> Result<Original, ServiceError> {
+        let unknown = || ServiceError::NoSuchAlias(alias.clone());
+        let hash = self.repo.alias(alias).await?.ok_or_else(unknown)?.hash;
+        // Between the two reads the original may have gone, and the alias with it.
+        let record = self.repo.original(&hash).await?.ok_or_else(unknown)?;
+        Ok(Original { hash, record })
+    }
+
+    /// The picture that `named` names.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchAlias`] or [`ServiceError::NoSuchFile`], or a fault of the repo.
+    pub async fn find(&self, named: &Named) -> Result<Original, ServiceError> {
+        let name = match named {
+            Named::Alias(alias) => return self.by_alias(alias).await,
+            Named::File(name) => name,
+        };
+        let unknown = || ServiceError::NoSuchFile(name.clone());
+        let (hash, extension) = name.rsplit_once('.').ok_or_else(unknown)?;
+        let (Ok(hash), Some(format)) = (hash.parse::<Hash>(), Format::from_extension(extension)) else {
+            return Err(unknown());
+        };
+        let record = self.repo.original(&hash).await?.ok_or_else(unknown)?;
+        if record.details.format == format { Ok(Original { hash, record }) } else { Err(unknown()) }
+    }
+
+    /// Every alias of the picture, in the order they were made.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn aliases(&self, named: &Named) -> Result<Vec<Alias>, ServiceError> {
+        let original = self.find(named).await?;
+        Ok(self.repo.aliases_of(&original.hash).await?)
+    }
+
+    /// Removes one alias, and the picture with its last one.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchAlias`], [`ServiceError::WrongToken`], or a fault of the repo.
+    pub async fn delete(&self, alias: &Alias, token: &DeleteToken) -> Result<(), ServiceError> {
+        match self.repo.remove_alias(alias, token).await? {
+            Removal::NoSuchAlias => Err(ServiceError::NoSuchAlias(alias.clone())),
+            Removal::WrongToken => Err(ServiceError::WrongToken(alias.clone())),
+            Removal::AliasGone => Ok(()),
+            Removal::OriginalGone(_) => {
+                self.garbage.notify_one();
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes the picture and every alias, which are returned in the order they were made.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn purge(&self, named: &Named) -> Result<Vec<Alias>, ServiceError> {
+        let original = self.find(named).await?;
+        let aliases = self.repo.purge(&original.hash).await?;
+        self.garbage.notify_one();
+        // Purged by somebody else since it was found: it is gone, which is what was asked for.
+        Ok(aliases.unwrap_or_default())
+    }
+}

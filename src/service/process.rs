@@ -1,0 +1,161 @@
+//! Variants: looked up, or made once however many ask.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::{ServiceError, flight::Flight, locks::HashLocks, now_secs, originals::Original, pool::Pool};
+use crate::{
+    codec::{self, Budget, Quality},
+    domain::{Filter, Hash, Variant, VariantKey},
+    pixels::{Engines, Op, Plan, PlanLimits, Size, exec},
+    repo::{Repo, VariantRecord},
+    store::{Store, StoreKey},
+};
+
+/// The most that decoding holds for a pixel: a progressive JPEG at 4:4:4 has 6 bytes of coefficients and 3 of
+/// colour, a 16-bit PNG 8 and 4.
+const DECODE_BYTES_A_PIXEL: u64 = 12;
+
+/// How variants are made.
+#[derive(Clone, Debug)]
+pub struct ProcessOptions {
+    /// Limits of the decoders.
+    pub budget: Budget,
+    /// Limits of the plans.
+    pub plan: PlanLimits,
+    /// What variants are encoded at.
+    pub quality: Quality,
+}
+
+/// A variant that is there: where its bytes are, and what is known of them.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Where they are stored.
+    pub key: StoreKey,
+    /// What is known of them.
+    pub record: VariantRecord,
+    /// The bytes themselves, when they were made just now.
+    pub bytes: Option<Bytes>,
+}
+
+/// Makes variants.
+pub struct Process {
+    options: ProcessOptions,
+    store: Arc<dyn Store>,
+    repo: Arc<dyn Repo>,
+    engines: Arc<Engines>,
+    pool: Arc<Pool>,
+    locks: Arc<HashLocks>,
+    flight: Flight<(Hash, VariantKey), Result<Made, ServiceError>>,
+}
+
+impl Process {
+    /// Wires the parts.
+    pub fn new(
+        options: ProcessOptions,
+        store: Arc<dyn Store>,
+        repo: Arc<dyn Repo>,
+        engines: Arc<Engines>,
+        pool: Arc<Pool>,
+        locks: Arc<HashLocks>,
+    ) -> Self {
+        Self { options, store, repo, engines, pool, locks, flight: Flight::default() }
+    }
+
+    /// The variant of `original`, from the store or made now.
+    ///
+    /// # Errors
+    /// Refusals of plan or codec, a missing file, or the pool's [`ServiceError::Busy`] and the like.
+    pub async fn variant(self: &Arc<Self>, original: &Original, variant: Variant) -> Result<Made, ServiceError> {
+        let key = variant.key();
+        let stored = StoreKey::Variant { hash: original.hash, key: key.clone(), format: variant.format() };
+        if let Some(record) = self.repo.variant(&original.hash, &key).await? {
+            return Ok(Made { key: stored, record, bytes: None });
+        }
+        let (this, original) = (Arc::clone(self), original.clone());
+        self.flight.run((original.hash, key), || async move { this.make(original, variant, stored).await }).await
+    }
+
+    /// Forgets a variant whose file is gone, so that the next request makes it again.
+    ///
+    /// # Errors
+    /// When the repo fails.
+    pub async fn forget(&self, original: &Original, variant: &Variant) -> Result<(), ServiceError> {
+        Ok(self.repo.remove_variant(&original.hash, &variant.key()).await?)
+    }
+
+    async fn make(
+        self: Arc<Self>,
+        original: Original,
+        variant: Variant,
+        stored: StoreKey,
+    ) -> Result<Made, ServiceError> {
+        let key = variant.key();
+        // Whoever came just after the last one finished finds its row.
+        if let Some(record) = self.repo.variant(&original.hash, &key).await? {
+            return Ok(Made { key: stored, record, bytes: None });
+        }
+        let details = original.record.details;
+        let plan = Plan::new(
+            &ops(variant.filters()),
+            Size { width: details.width, height: details.height },
+            &self.options.plan,
+        )?;
+        let pixels = u64::from(details.width) * u64::from(details.height);
+        let peak_bytes = pixels * DECODE_BYTES_A_PIXEL + self.engines.peak_bytes(&plan) + original.record.size_bytes;
+        let reservation = self.pool.reserve(peak_bytes).await?;
+        let source = original.key();
+        let bytes = self.store.read(&source).await?.ok_or_else(|| ServiceError::FileMissing(source.to_string()))?;
+        let (engines, options, format) = (Arc::clone(&self.engines), self.options.clone(), variant.format());
+        let encoded = reservation
+            .run(move |deadline| {
+                let budget = Budget { deadline: Some(deadline), ..options.budget };
+                let pixmap = codec::decode(&bytes, &budget)?;
+                drop(bytes);
+                let pixmap = if plan.is_identity() { pixmap } else { exec::run(&plan, &pixmap, &engines)? };
+                Ok(codec::encode(&pixmap, format, options.quality)?)
+            })
+            .await?;
+        let this = Arc::clone(&self);
+        // In a task of its own: callers that go away must not stop this between a file and its row.
+        let keeping = tokio::spawn(async move { this.keep(&original, &key, stored, Bytes::from(encoded)).await });
+        keeping.await.map_err(|_panicked| ServiceError::Panicked)?
+    }
+
+    /// Stores a variant and records it, unless its original was deleted meanwhile: then it is answered to those who
+    /// asked before that, and not kept.
+    async fn keep(
+        &self,
+        original: &Original,
+        key: &VariantKey,
+        stored: StoreKey,
+        bytes: Bytes,
+    ) -> Result<Made, ServiceError> {
+        let record = VariantRecord {
+            etag: Hash::from_bytes(Sha256::digest(&bytes).into()),
+            size_bytes: bytes.len() as u64,
+            created_secs: now_secs(),
+        };
+        let held = self.locks.lock([original.hash]).await;
+        self.store.put_bytes(&stored, bytes.clone()).await?;
+        if !self.repo.add_variant(&original.hash, key, record).await? {
+            self.store.delete(&stored).await?;
+        }
+        drop(held);
+        Ok(Made { key: stored, record, bytes: Some(bytes) })
+    }
+}
+
+/// What the engine does for each filter.
+fn ops(filters: &[Filter]) -> Vec<Op> {
+    filters
+        .iter()
+        .filter_map(|filter| match *filter {
+            Filter::Identity => None,
+            Filter::Thumbnail(side_px) => Some(Op::Fit { side_px }),
+            Filter::Blur(sigma) => Some(Op::Blur { sigma }),
+        })
+        .collect()
+}

@@ -1,0 +1,100 @@
+//! The contract of [`Store`]: every backend calls [`passes`] on an empty store.
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+
+use super::{Listed, Staging, Store, StoreKey};
+use crate::domain::{Filter, Format, Hash, OutputFormat, Variant};
+
+/// The hash whose 32 bytes are all `n`.
+pub(crate) fn hash(n: u8) -> Hash {
+    Hash::from_bytes([n; 32])
+}
+
+/// The key of the original `hash(n)`, a JPEG.
+pub(crate) fn original(n: u8) -> StoreKey {
+    StoreKey::Original { hash: hash(n), format: Format::Jpg }
+}
+
+/// The key of a variant of `hash(n)`.
+pub(crate) fn variant(n: u8, side: u32) -> StoreKey {
+    let variant = Variant::new(&[Filter::Thumbnail(side)], OutputFormat::Webp).unwrap();
+    StoreKey::Variant { hash: hash(n), key: variant.key(), format: OutputFormat::Webp }
+}
+
+/// Bytes that no shift or swap of pieces leaves equal.
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
+    (0..length as u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0]).collect()
+}
+
+/// Panics where `store`, which must be empty, does not keep the contract.
+pub(crate) async fn passes(store: &dyn Store, staging: &Staging) {
+    absent_things_are_absent(store).await;
+    what_is_put_is_read(store, staging).await;
+    ranges_are_exact(store).await;
+    listing_and_deleting(store).await;
+}
+
+async fn absent_things_are_absent(store: &dyn Store) {
+    assert!(store.list().await.unwrap().is_empty());
+    for key in [original(1), variant(1, 64)] {
+        assert!(store.read(&key).await.unwrap().is_none());
+        assert!(store.stream(&key, 0..1).await.unwrap().is_none());
+        store.delete(&key).await.unwrap();
+    }
+    store.delete_variants(&hash(1)).await.unwrap();
+}
+
+async fn what_is_put_is_read(store: &dyn Store, staging: &Staging) {
+    let bytes = pattern(700_000);
+    let staged = staging.write_pieces_blocking(bytes.chunks(1000)).unwrap();
+    let path = staged.path().to_owned();
+    store.put_file(&original(1), staged).await.unwrap();
+    assert!(!path.try_exists().unwrap(), "a staged file that was put is gone");
+    assert!(store.read(&original(1)).await.unwrap().unwrap() == bytes);
+    store.put_bytes(&variant(1, 64), Bytes::from_static(b"small")).await.unwrap();
+    store.put_bytes(&variant(1, 128), Bytes::new()).await.unwrap();
+    assert_eq!(store.read(&variant(1, 64)).await.unwrap().unwrap(), "small");
+    assert_eq!(store.read(&variant(1, 128)).await.unwrap().unwrap(), "");
+    store.put_bytes(&variant(1, 64), Bytes::from_static(b"replaced")).await.unwrap();
+    assert_eq!(store.read(&variant(1, 64)).await.unwrap().unwrap(), "replaced");
+    assert!(store.read(&variant(1, 32)).await.unwrap().is_none());
+}
+
+async fn ranges_are_exact(store: &dyn Store) {
+    let bytes = store.read(&original(1)).await.unwrap().unwrap();
+    let length = bytes.len() as u64;
+    for range in [0..length, 0..0, 0..1, 5..70_000, 262_143..262_145, length - 1..length, length..length] {
+        let stream = store.stream(&original(1), range.clone()).await.unwrap().unwrap();
+        let got: Vec<Bytes> = stream.try_collect().await.unwrap();
+        assert!(got.iter().all(|piece| !piece.is_empty()));
+        let slice = &bytes[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
+        assert!(got.concat() == slice, "{range:?}");
+        // The control: the comparison does see a shift by one.
+        assert!(slice.len() < 2 || got.concat()[1..] != slice[..slice.len() - 1], "{range:?}");
+    }
+    assert!(store.stream(&original(1), 0..length + 1).await.is_err(), "past the end");
+}
+
+async fn listing_and_deleting(store: &dyn Store) {
+    store.put_bytes(&original(2), Bytes::from_static(b"two")).await.unwrap();
+    store.put_bytes(&variant(3, 64), Bytes::from_static(b"three")).await.unwrap();
+    let listed = async || {
+        let mut listed = store.list().await.unwrap();
+        listed.sort();
+        listed
+    };
+    let originals = |n: u8| Listed::Original(hash(n), Format::Jpg);
+    let variants = |n: u8| Listed::VariantsOf(hash(n));
+    assert_eq!(listed().await, [originals(1), originals(2), variants(1), variants(3)]);
+    store.delete(&original(1)).await.unwrap();
+    assert_eq!(listed().await, [originals(2), variants(1), variants(3)]);
+    assert!(store.read(&variant(1, 128)).await.unwrap().is_some());
+    store.delete_variants(&hash(1)).await.unwrap();
+    assert_eq!(listed().await, [originals(2), variants(3)]);
+    assert!(store.read(&variant(1, 128)).await.unwrap().is_none());
+    store.delete(&variant(3, 64)).await.unwrap();
+    assert!(store.read(&variant(3, 64)).await.unwrap().is_none());
+    store.put_bytes(&original(1), Bytes::from_static(b"again")).await.unwrap();
+    assert_eq!(store.read(&original(1)).await.unwrap().unwrap(), "again");
+}

@@ -1,0 +1,29 @@
+//! The server as a user meets it: the wire contract row by row over real HTTP, and what each request leaves on disk.
+#![cfg(test)]
+
+mod aliases;
+mod app;
+mod binary;
+mod caching;
+mod cli;
+mod client;
+mod concurrency;
+mod delete;
+mod download;
+mod errors;
+mod form;
+mod formats;
+mod hostile;
+mod import;
+mod limits;
+mod original;
+mod photos;
+mod pictures;
+mod privacy;
+mod process;
+mod purge;
+mod raw;
+mod remote;
+mod restart;
+mod stored;
+mod upload;
