@@ -7,9 +7,15 @@
 //! | [`pixels`] | pixels to pixels: plans and the three engines that run them |
 //! | [`store`] | bytes by key |
 //! | [`repo`] | metadata |
+//! | [`service`] | use cases: ingest, process, delete, download, clean up |
+//! | [`http`] | routes, forms, caching, errors |
+//! | [`server`] | listen, accept, stop |
+//! | [`app`] | the parts, opened and wired once |
+//! | [`cli`], [`config`] | what was typed; what is true |
+//! | [`healthcheck`], [`signals`], [`telemetry`] | what `main` needs besides |
 //!
 //! Arrows: `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`. Never back, and never
-//! across the braces, except `codec -> pixels::pixmap`.
+//! across the braces, except `codec -> pixels::pixmap`. `tests/house.rs` has the whole table.
 
 pub mod app;
 pub mod cli;

@@ -11,7 +11,8 @@ use std::{
 };
 
 /// The arrows: what each module may name of the others, and nothing else. The layers are
-/// `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`; beside them stands the wiring.
+/// `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`, and a layer may skip those below it;
+/// beside them stands the wiring.
 const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli", "config", "healthcheck", "server", "signals", "telemetry"]),
     ("lib", &[]),
@@ -23,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("signals", &[]),
     ("telemetry", &[]),
     // Layers.
-    ("server", &["app", "config", "http", "repo"]),
+    ("server", &["app", "config", "http", "service", "codec", "pixels", "store", "repo", "domain"]),
     ("http", &["app", "service", "codec", "pixels", "store", "repo", "domain"]),
     ("service", &["codec", "pixels", "store", "repo", "domain"]),
     ("codec", &["pixels", "domain"]),
