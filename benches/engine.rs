@@ -64,8 +64,8 @@ fn measured(criterion: &mut Criterion) -> Outcome<()> {
         .collect();
     let (large, small) = (Size::new(4000, 3000), Size::new(1152, 864));
     let jobs: [(&str, Op, Size); 4] = [
-        ("12 MP to 256", Op::Fit { side_px: 256 }, large),
-        ("1 MP to 256", Op::Fit { side_px: 256 }, small),
+        ("12 MP to 256", Op::fit(256), large),
+        ("1 MP to 256", Op::fit(256), small),
         ("1 MP blur 3", Op::Blur { sigma: 3.0 }, small),
         ("1 MP blur 20", Op::Blur { sigma: 20.0 }, small),
     ];
@@ -84,9 +84,9 @@ fn measured(criterion: &mut Criterion) -> Outcome<()> {
                 });
             }
         }
-        if let Op::Fit { side_px } = op {
+        if let Op::Resize { to, .. } = op {
             let image = picture(size, Layout::Rgba)?;
-            let side = size.fit(side_px);
+            let side = to.of(size).0;
             group.bench_function("fast_image_resize f32x4, linear light", |b| {
                 b.iter(|| fir_linear(black_box(&image), side).map_err(|error| error.to_string()));
             });

@@ -27,17 +27,22 @@
 //! and `software` are the same shaders (`shaders/`) on a hardware or on a software adapter. A stage is one shader file,
 //! one file of [`cpu`] and one parameter struct in [`gpu::params`], all of one name.
 
+pub mod colour;
 pub mod cpu;
 pub mod exec;
 pub mod gpu;
 pub mod kernel;
 pub mod op;
+pub mod orientation;
 pub mod pixmap;
 pub mod plan;
 pub mod srgb;
+pub mod stop;
 
 pub use exec::{Backend, EngineError, EngineOptions, Engines, ExecError};
 pub use kernel::Kernel;
-pub use op::{Op, Size};
-pub use pixmap::{Layout, Pixmap, PixmapError};
-pub use plan::{Cost, Plan, PlanError, PlanLimits};
+pub use op::{Colour, Op, Rect, ResizeFilter, Size, Target};
+pub use orientation::Orientation;
+pub use pixmap::{Layout, Picture, Pixmap, PixmapError, Source};
+pub use plan::{Cost, Form, Plan, PlanError, PlanLimits};
+pub use stop::{Stop, Stopped};

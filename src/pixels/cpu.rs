@@ -11,10 +11,42 @@
 //! multiply-adds: every processor gives the same bytes, and where adds and multiplies have ports of their own it
 //! costs nothing.
 
+pub mod chroma;
+pub mod colour;
 pub mod horizontal;
+pub mod orient;
 pub mod row;
+pub mod sharpen;
 pub mod vertical;
 
 mod stream;
 
-pub use stream::run;
+pub use stream::run_all;
+
+use super::pixmap::{Pixmap, PixmapError, Source};
+use super::plan::Plan;
+use super::stop::{Stop, Stopped};
+
+/// Why there is no picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CpuError {
+    /// The source is not of the size the plan is for.
+    #[error(transparent)]
+    Broken(#[from] PixmapError),
+    /// The job was stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// The first result of a plan, to its end.
+///
+/// # Errors
+/// [`PixmapError`] when `source` is not of the size the plan is for.
+pub fn run<'a>(plan: &Plan, source: impl Into<Source<'a>>) -> Result<Pixmap, PixmapError> {
+    const NOTHING: PixmapError = PixmapError::Empty { width: 0, height: 0 };
+    match run_all(plan, source.into(), &Stop::never()) {
+        Ok(pictures) => pictures.into_iter().next().ok_or(NOTHING)?.into_pixmap(),
+        Err(CpuError::Broken(error)) => Err(error),
+        Err(CpuError::Stopped(_)) => Err(NOTHING),
+    }
+}

@@ -1,19 +1,23 @@
 //! Plans on engines: one is chosen at start, and every job ends with a picture from it or from the cpu engine.
 
 mod backend;
+mod bands;
 mod counters;
+mod trial;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use backend::{Backend, BackendError};
 use counters::Counters;
 pub use counters::Stats;
 
-use super::cpu;
-use super::gpu::{Caps, DeviceError, DeviceOptions, Drill, Footprint, Handle, Job, Want};
-use super::op::{Op, Size};
-use super::pixmap::{Layout, Pixmap, PixmapError};
-use super::plan::{Plan, PlanLimits};
+use super::cpu::{self, CpuError};
+use super::gpu::queue::Failure;
+use super::gpu::{Caps, DeviceError, DeviceOptions, Drill, Handle, Program, Upload, VramStats, Want};
+use super::op::Size;
+use super::pixmap::{Layout, Picture, Pixmap, PixmapError, Source};
+use super::plan::Plan;
+use super::stop::{Stop, Stopped};
 
 /// How engines are set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +27,7 @@ pub struct EngineOptions {
     pub queue_depth: usize,
     /// The longest the device may take for one batch; then its jobs run on the cpu engine.
     pub watchdog: Duration,
-    /// The most bytes of device buffers for the jobs of one batch; larger jobs run on the cpu engine.
+    /// The most bytes of device memory: what jobs hold and what is kept for the next. A job that needs more runs in bands.
     pub max_device_bytes: u64,
     /// Lowers what the device is taken to be capable of: for a device that is shared, and for tests.
     pub caps_ceiling: Option<Caps>,
@@ -65,6 +69,9 @@ pub enum ExecError {
         /// Jobs the queue holds.
         depth: usize,
     },
+    /// The job was stopped: its caller went away, or its time is over.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// An engine made something that is no picture: a fault of ours.
     #[error("an engine made a broken picture: {0}")]
     Broken(#[from] PixmapError),
@@ -136,13 +143,29 @@ impl Engines {
         self.counters.stats(self.device.as_ref().map_or(0, |device| device.handle.rebuilds()))
     }
 
+    /// How much memory of the device is in use.
+    #[must_use]
+    pub fn vram(&self) -> VramStats {
+        self.device.as_ref().map_or_else(VramStats::default, |device| device.handle.vram())
+    }
+
+    /// Jobs that were sent to the device, and in how many submissions.
+    #[must_use]
+    pub fn batches(&self) -> (u64, u64) {
+        self.device.as_ref().map_or((0, 0), |device| device.handle.batches())
+    }
+
     /// Bytes of host memory a job may take on the engine that would get it: for a permit. A software device's buffers
-    /// are host memory; a hardware device takes a copy of the picture in four channels on the way up and down.
+    /// are host memory; a hardware device takes a copy of the picture on the way up and down.
     #[must_use]
     pub fn peak_bytes(&self, plan: &Plan) -> u64 {
-        let more = self.device.as_ref().filter(|device| device.takes(plan)).map_or(0, |device| match device.want {
-            Want::Hardware => (plan.source().pixels() + plan.output().pixels()).saturating_mul(8),
-            Want::Software => Footprint::of(plan).total_bytes.saturating_add(plan.source().pixels().saturating_mul(4)),
+        let more = self.device.as_ref().filter(|_| !plan.only_moves()).map_or(0, |device| {
+            let footprint = Program::new(plan, Upload::packed(Layout::Rgba, plan.region())).footprint();
+            let all = match device.want {
+                Want::Hardware => footprint.up_bytes + footprint.down_bytes,
+                Want::Software => footprint.total_bytes,
+            };
+            all.min(device.caps.max_job_bytes)
         });
         plan.peak_bytes().saturating_add(more)
     }
@@ -155,83 +178,124 @@ impl Engines {
         self.device.as_ref().map_or(Ok(()), |device| device.handle.drill(drill))
     }
 
-    fn on_cpu(&self, plan: &Plan, image: &Pixmap) -> Result<Pixmap, ExecError> {
+    fn on_cpu(&self, plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Vec<Picture>, ExecError> {
         Counters::add(&self.counters.cpu);
-        Ok(cpu::run(plan, image)?)
+        cpu::run_all(plan, source, stop).map_err(|error| match error {
+            CpuError::Broken(error) => ExecError::Broken(error),
+            CpuError::Stopped(stopped) => ExecError::Stopped(stopped),
+        })
     }
 }
 
 impl Device {
     fn start(want: Want, options: &EngineOptions) -> Result<Self, DeviceError> {
-        let batch = match want {
-            Want::Hardware => 4,
+        let (batch, flights) = match want {
+            // While one is computed the next is copied up and the last one back.
+            Want::Hardware => (8, 3),
             // Its submissions run one after the other on the same cores.
-            Want::Software => 1,
+            Want::Software => (1, 1),
         };
         let handle = Handle::start(DeviceOptions {
             want,
             queue_depth: options.queue_depth,
             watchdog: options.watchdog,
             batch,
-            max_job_bytes: options.max_device_bytes,
+            flights,
+            budget_bytes: options.max_device_bytes,
         })?;
         let caps = options.caps_ceiling.map_or(handle.caps(), |ceiling| handle.caps().min(ceiling));
         Ok(Self { handle, caps, want })
     }
 
-    fn takes(&self, plan: &Plan) -> bool {
-        Footprint::of(plan).fits(&self.caps)
+    /// All pictures of a plan that computes something, in bands where it has to be. `Ok(None)`: not even so.
+    fn run(&self, plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Option<Vec<Picture>>, Failure> {
+        let program = Program::new(plan, Upload::of(source, plan.region()));
+        if program.footprint().fits(&self.caps) {
+            return self.handle.run(program, source, stop).map(Some);
+        }
+        bands::run(self, plan, source, stop)
     }
+}
+
+/// Runs a plan of one result on a picture, to the end: [`run_all`].
+///
+/// # Errors
+/// As [`run_all`].
+pub fn run<'a>(plan: &Plan, source: impl Into<Source<'a>>, engines: &Engines) -> Result<Pixmap, ExecError> {
+    let pictures = run_all(plan, source.into(), engines, &Stop::never())?;
+    let first = pictures.into_iter().next().ok_or(PixmapError::Empty { width: 0, height: 0 })?;
+    Ok(first.into_pixmap()?)
 }
 
 /// Runs a plan on a picture: on the device when there is one, it is healthy and it takes jobs of this size; else, and
 /// when the device fails with it, on the cpu engine. Blocks; one calling thread is one job. Never call it from async
 /// code.
 ///
-/// The result has the layout of `image`. An identity plan returns an equal picture.
+/// The results have the layout of `source`, or are planes where the plan's form says so. An identity plan returns an equal picture.
 ///
 /// # Errors
-/// [`ExecError::Mismatch`] when the picture is not of the plan's size, [`ExecError::Busy`] when the queue is full.
-pub fn run(plan: &Plan, image: &Pixmap, engines: &Engines) -> Result<Pixmap, ExecError> {
-    let got = Size::new(image.width(), image.height());
+/// [`ExecError::Mismatch`] when the picture is not of the plan's size, [`ExecError::Busy`] when the queue is full,
+/// [`ExecError::Stopped`] when `stop` says so.
+pub fn run_all(plan: &Plan, source: Source<'_>, engines: &Engines, stop: &Stop) -> Result<Vec<Picture>, ExecError> {
+    let (width, height) = source.size();
+    let got = Size::new(width, height);
     if got != plan.source() {
         return Err(ExecError::Mismatch { want: plan.source(), got });
     }
-    if plan.is_identity() {
-        return Ok(image.clone());
-    }
     let counters = &engines.counters;
-    let Some(device) = &engines.device else { return engines.on_cpu(plan, image) };
-    if !device.takes(plan) {
-        Counters::add(&counters.too_large);
-        return engines.on_cpu(plan, image);
-    }
+    // Moving pixels is what a device would do to get them.
+    let Some(device) = engines.device.as_ref().filter(|_| !plan.only_moves()) else {
+        return engines.on_cpu(plan, source, stop);
+    };
     if !device.handle.is_healthy() {
         Counters::add(&counters.unavailable);
-        return engines.on_cpu(plan, image);
+        return engines.on_cpu(plan, source, stop);
     }
-    let job = Job::new(plan, image);
-    let answer = job.answer();
-    match device.handle.run(job) {
-        Ok(bytes) => {
+    match device.run(plan, source, stop) {
+        Ok(Some(pictures)) => {
             Counters::add(&counters.device);
-            Ok(answer.picture(bytes)?)
+            with_moved(plan, pictures, source, stop)
         }
-        Err(DeviceError::Busy { depth }) => {
+        Ok(None) => {
+            Counters::add(&counters.too_large);
+            engines.on_cpu(plan, source, stop)
+        }
+        Err(Failure::Stopped(stopped)) => Err(ExecError::Stopped(stopped)),
+        Err(Failure::Device(DeviceError::Busy { depth })) => {
             Counters::add(&counters.busy);
             Err(ExecError::Busy { depth })
         }
-        Err(DeviceError::Unavailable) => {
+        Err(Failure::Device(DeviceError::Unavailable)) => {
             Counters::add(&counters.unavailable);
-            engines.on_cpu(plan, image)
+            engines.on_cpu(plan, source, stop)
         }
-        Err(fault) => {
+        Err(Failure::Device(fault)) => {
             // The device thread has logged why the device is gone.
             tracing::debug!(%fault, "a job runs again on the cpu engine");
             Counters::add(&counters.recovered);
-            engines.on_cpu(plan, image)
+            engines.on_cpu(plan, source, stop)
         }
     }
+}
+
+/// Puts the results for which nothing is computed among those that a device made.
+fn with_moved(plan: &Plan, made: Vec<Picture>, source: Source<'_>, stop: &Stop) -> Result<Vec<Picture>, ExecError> {
+    if plan.chains().iter().all(|chain| !chain.steps.is_empty()) {
+        return Ok(made);
+    }
+    let mut made = made.into_iter();
+    let mut all = Vec::with_capacity(plan.chains().len());
+    for (chain, at) in plan.chains().iter().zip(0..) {
+        let moved = match plan.only(at).filter(|_| chain.steps.is_empty()) {
+            Some(plan) => cpu::run_all(&plan, source, stop).map_err(|error| match error {
+                CpuError::Broken(error) => ExecError::Broken(error),
+                CpuError::Stopped(stopped) => ExecError::Stopped(stopped),
+            })?,
+            None => made.next().into_iter().collect(),
+        };
+        all.extend(moved);
+    }
+    Ok(all)
 }
 
 /// What `auto` takes: hardware if there is any that works, else software where it is faster than the cpu engine.
@@ -245,30 +309,7 @@ fn automatic(options: &EngineOptions) -> Option<Device> {
     let device = Device::start(Want::Software, options)
         .inspect_err(|error| tracing::debug!(%error, "the software adapter is not used"))
         .ok()?;
-    let (software, processor) = trial(&device)?;
+    let (software, processor) = trial::race(&device)?;
     tracing::info!(?software, cpu = ?processor, "measured one small job on each");
     (software < processor).then_some(device)
-}
-
-/// Times one small job on the device and on the cpu engine, each after a first one that warms it.
-fn trial(device: &Device) -> Option<(Duration, Duration)> {
-    let size = Size::new(512, 384);
-    let ops = [Op::Fit { side_px: 200 }, Op::Blur { sigma: 2.0 }];
-    let plan = Plan::new(&ops, size, &PlanLimits::default()).ok()?;
-    let data = (0..size.pixels() * 3).map(|at| u8::try_from(at * 7 % 251).unwrap_or(0)).collect();
-    let image = Pixmap::new(size.width, size.height, Layout::Rgb, data).ok()?;
-    let on_device = || {
-        let job = Job::new(&plan, &image);
-        let answer = job.answer();
-        device.handle.run(job).ok().and_then(|bytes| answer.picture(bytes).ok())
-    };
-    let on_cpu = || cpu::run(&plan, &image).ok();
-    Some((timed(on_device)?, timed(on_cpu)?))
-}
-
-fn timed(job: impl Fn() -> Option<Pixmap>) -> Option<Duration> {
-    job()?;
-    let started = Instant::now();
-    job()?;
-    Some(started.elapsed())
 }

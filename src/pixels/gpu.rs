@@ -1,36 +1,45 @@
 //! The gpu engine: WGSL compute over storage buffers, on a hardware adapter or on a software one.
 //!
 //! ```text
-//! caller's thread            device thread (one, named; the only one that submits and polls)
-//! Job::new: expand to RGBA,
-//!   pack kernels        -->  bounded channel -> encode -> submit -> wait with a watchdog -> read back
-//! narrow to the layout  <--  answer
+//! caller's thread              device thread (one, named; the only one that submits and polls)
+//! Program::new: dispatches
+//! Job::new: reserve memory,
+//!   copy into mapped memory -> bounded channel -> batch: one encoder, one pass, one submission
+//! Done: copy out of mapped  <- answer          <- wait for the oldest batch, with a watchdog
 //! ```
 //!
 //! wgpu is used in this module only. No wgpu error ends the process: what a device reports, a timeout and a panic in a
 //! driver all become a [`DeviceError`] for the jobs in flight (which then run on the cpu engine), the device is thrown
 //! away, and the thread builds a new one with growing pauses.
 
-pub mod job;
 pub mod params;
+pub mod program;
 pub mod queue;
 pub mod stages;
+pub mod upload;
 
 mod blocks;
+mod compile;
 mod device;
 mod fault;
+mod job;
 mod machine;
-mod pools;
+mod pipelines;
+mod vram;
 
 pub use device::Want;
-pub use job::{Footprint, Job};
+pub use program::{Footprint, Program};
 pub use queue::{DeviceOptions, Drill, Handle};
+pub use upload::Upload;
+pub use vram::VramStats;
 
 /// What a device can take, known before a job is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
-    /// The most bytes of one binding and of one buffer.
+    /// The most bytes of one binding.
     pub max_binding_bytes: u64,
+    /// The most bytes of one buffer.
+    pub max_buffer_bytes: u64,
     /// The most workgroups in one dimension of a dispatch.
     pub max_groups: u32,
     /// The most bytes of buffers for one job: a budget of ours, because drivers promise more than they have.
@@ -43,6 +52,7 @@ impl Caps {
     pub fn min(self, other: Self) -> Self {
         Self {
             max_binding_bytes: self.max_binding_bytes.min(other.max_binding_bytes),
+            max_buffer_bytes: self.max_buffer_bytes.min(other.max_buffer_bytes),
             max_groups: self.max_groups.min(other.max_groups),
             max_job_bytes: self.max_job_bytes.min(other.max_job_bytes),
         }

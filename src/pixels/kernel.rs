@@ -1,9 +1,11 @@
 //! Banded kernels: how each sample of a line is made from a run of samples of another line.
 
 pub mod gaussian;
-pub mod lanczos;
+pub mod resample;
 
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Weight rows are padded with zeros to a multiple of this, so that inner loops have no remainder.
 pub const LANES: usize = 8;
@@ -41,7 +43,7 @@ pub struct Kernel {
     source_len: u32,
     taps: u32,
     rows: Vec<Row>,
-    weights: Vec<f32>,
+    weights: Arc<[f32]>,
     runs: Vec<Run>,
 }
 
@@ -110,7 +112,7 @@ impl Kernel {
             rows.push(Row { first, offset });
         }
         let runs = runs_of(&rows);
-        Some(Self { source_len, taps, rows, weights, runs })
+        Some(Self { source_len, taps, rows, weights: weights.into(), runs })
     }
 
     /// The kernel that changes nothing.
@@ -122,7 +124,7 @@ impl Kernel {
             *weight = 1.0;
         }
         let runs = runs_of(&rows);
-        Self { source_len: len, taps: 1, rows, weights, runs }
+        Self { source_len: len, taps: 1, rows, weights: weights.into(), runs }
     }
 
     /// Samples it reads from.
@@ -175,10 +177,55 @@ impl Kernel {
         &self.runs
     }
 
+    /// The source samples it reads, from the first to the last.
+    #[must_use]
+    pub fn reads(&self) -> Range<u32> {
+        let start = self.rows.first().map_or(0, |row| row.first);
+        let end = self.rows.last().map_or(0, |row| row.first + self.taps);
+        start..end
+    }
+
+    /// The same on a longer line: its source samples are those of `source_len` from `offset` on. `None` where they do
+    /// not fit. Shares the weights.
+    #[must_use]
+    pub fn embedded(mut self, offset: u32, source_len: u32) -> Option<Self> {
+        if offset.checked_add(self.source_len)? > source_len {
+            return None;
+        }
+        self.rows.iter_mut().for_each(|row| row.first += offset);
+        self.source_len = source_len;
+        Some(self)
+    }
+
+    /// The same on a shorter line, that of its source samples `range`, all that it reads. `None` where it reads others.
+    #[must_use]
+    pub fn without(mut self, range: &Range<u32>) -> Option<Self> {
+        let reads = self.reads();
+        if reads.start < range.start || reads.end > range.end {
+            return None;
+        }
+        self.rows.iter_mut().for_each(|row| row.first -= range.start);
+        self.source_len = range.end - range.start;
+        Some(self)
+    }
+
+    /// Only its output samples `range`; each is what it was, to the bit. Shares the weights.
+    #[must_use]
+    pub fn narrowed(mut self, range: &Range<u32>) -> Self {
+        let (start, end) = (range.start as usize, range.end as usize);
+        if start == 0 && end >= self.rows.len() {
+            return self;
+        }
+        self.rows.truncate(end);
+        self.rows.drain(..start.min(self.rows.len()));
+        self.runs = runs_of(&self.rows);
+        self
+    }
+
     /// Bytes it holds.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        (size_of_val(self.rows.as_slice()) + size_of_val(self.weights.as_slice())) as u64
+        (size_of_val(self.rows.as_slice()) + size_of_val(&*self.weights)) as u64
     }
 }
 
@@ -223,6 +270,7 @@ fn close(runs: &mut Vec<Run>, start: usize, end: usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::resample::ResizeFilter;
     use super::*;
 
     #[test]
@@ -243,6 +291,22 @@ mod tests {
         let blur = gaussian::blur(100, 2.0);
         let runs: Vec<_> = blur[0].runs().iter().map(|run| (run.start, run.len, run.shared)).collect();
         assert_eq!(runs, [(0, 8, false), (8, 84, true), (92, 8, false)]);
+    }
+
+    #[test]
+    fn parts_of_a_kernel_read_what_they_read_before() {
+        let whole = resample::resample(ResizeFilter::Lanczos3, 100, 40).unwrap();
+        let part = whole.clone().narrowed(&(10..25));
+        let reads = part.reads();
+        assert_eq!(part.rows(), &whole.rows()[10..25]);
+        assert!(reads.start > 0 && reads.end < 100);
+        let short = part.clone().without(&reads).unwrap();
+        assert_eq!((short.source_len(), short.rows()[0].first), (reads.end - reads.start, 0));
+        assert_eq!(short.clone().embedded(reads.start, 100), Some(part.clone()));
+        assert_eq!(part.without(&(reads.start + 1..100)), None, "it reads the one before");
+        assert_eq!(short.embedded(1, reads.end - reads.start), None, "no room");
+        let runs = Kernel::identity(50).narrowed(&(3..40)).runs().to_vec();
+        assert_eq!(runs, [Run { start: 0, len: 37, shared: true }]);
     }
 
     #[test]

@@ -1,4 +1,9 @@
-//! A picture in memory: 8 bits a channel, sRGB-encoded, straight alpha.
+//! A picture in memory: 8 bits a channel, sRGB-encoded, straight alpha; or planes as a JPEG has them.
+
+mod ycbcr;
+
+pub(in crate::pixels) use self::ycbcr::ycbcr_from_rgb;
+pub use self::ycbcr::{Sampling, Siting, Ycbcr};
 
 /// The channels of a pixel, in order; one byte each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +120,69 @@ impl Pixmap {
     /// The bytes of each row, from the top.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.data.chunks_exact(self.width as usize * self.layout.channels())
+    }
+}
+
+/// A picture to read, in either form.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// Pixel after pixel.
+    Packed(&'a Pixmap),
+    /// Plane after plane.
+    Planar(&'a Ycbcr),
+}
+
+impl Source<'_> {
+    /// Columns and rows.
+    #[must_use]
+    pub const fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Packed(image) => (image.width, image.height),
+            Self::Planar(image) => (image.width(), image.height()),
+        }
+    }
+
+    /// The layout that results have.
+    #[must_use]
+    pub const fn layout(&self) -> Layout {
+        match self {
+            Self::Packed(image) => image.layout,
+            Self::Planar(_) => Layout::Rgb,
+        }
+    }
+}
+
+impl<'a> From<&'a Pixmap> for Source<'a> {
+    fn from(image: &'a Pixmap) -> Self {
+        Self::Packed(image)
+    }
+}
+
+impl<'a> From<&'a Ycbcr> for Source<'a> {
+    fn from(image: &'a Ycbcr) -> Self {
+        Self::Planar(image)
+    }
+}
+
+/// A picture that was made, in either form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Picture {
+    /// Pixel after pixel.
+    Packed(Pixmap),
+    /// Plane after plane.
+    Planar(Ycbcr),
+}
+
+impl Picture {
+    /// Pixel after pixel, converted from planes if need be.
+    ///
+    /// # Errors
+    /// [`PixmapError`] never in practice.
+    pub fn into_pixmap(self) -> Result<Pixmap, PixmapError> {
+        match self {
+            Self::Packed(image) => Ok(image),
+            Self::Planar(image) => image.to_rgb(),
+        }
     }
 }
 

@@ -1,7 +1,15 @@
 //! What will be done, decided before a pixel is touched: sizes, kernels, work, memory.
 
-use super::kernel::{Kernel, gaussian, lanczos};
-use super::op::{Op, Size};
+mod chain;
+mod step;
+
+pub use self::chain::Chain;
+pub use self::step::{Separable, Step};
+
+use self::chain::Builder;
+use super::colour::Matrix;
+use super::op::{Op, Rect, Size};
+use super::orientation::Orientation;
 
 /// What a plan may ask for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +55,32 @@ pub enum PlanError {
         /// The side asked for.
         got: u32,
     },
+    /// A part that is not in the picture, or has no pixels.
+    #[error(
+        "a part of {} from column {}, row {} is not inside a picture of {size}", rect.size, rect.x, rect.y
+    )]
+    CropOutside {
+        /// The part.
+        rect: Rect,
+        /// The picture.
+        size: Size,
+    },
+    /// An amount or a factor out of its range.
+    #[error("an amount of {got} is not one from 0 to {max}")]
+    BadAmount {
+        /// The amount asked for.
+        got: f32,
+        /// The largest allowed.
+        max: f32,
+    },
+    /// A plan for nothing, or for too many results.
+    #[error("a plan has 1 to {max} results, not {got}")]
+    BadOutputs {
+        /// Results asked for.
+        got: usize,
+        /// The most allowed.
+        max: usize,
+    },
     /// A sigma that is negative, infinite or not a number.
     #[error("a blur of {got} pixels is no blur: a finite number of 0 or more is")]
     BadSigma {
@@ -89,43 +123,6 @@ pub enum PlanError {
     },
 }
 
-/// One separable filter: `horizontal` along every row, then `vertical` along every column.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Step {
-    /// Along the rows.
-    pub horizontal: Kernel,
-    /// Along the columns.
-    pub vertical: Kernel,
-}
-
-impl Step {
-    /// The size it takes.
-    #[must_use]
-    pub fn source(&self) -> Size {
-        Size::new(self.horizontal.source_len(), self.vertical.source_len())
-    }
-
-    /// The size it makes.
-    #[must_use]
-    pub fn target(&self) -> Size {
-        Size::new(self.horizontal.target_len(), self.vertical.target_len())
-    }
-
-    /// Pixels times taps: every source row is filtered along x, then every target row is made.
-    fn multiply_adds(&self) -> u64 {
-        let width = u64::from(self.horizontal.target_len());
-        let across = width * u64::from(self.vertical.source_len()) * u64::from(self.horizontal.taps());
-        across.saturating_add(self.target().pixels().saturating_mul(u64::from(self.vertical.taps())))
-    }
-
-    /// Bytes the cpu engine holds for it with four planes: the ring of rows, one row out, and both kernels.
-    fn working_bytes(&self) -> u64 {
-        let ring = u64::from(self.vertical.taps()) + 1;
-        let row = (u64::from(self.horizontal.target_len()) + 16) * 16;
-        (ring * row).saturating_add(self.horizontal.bytes() + self.vertical.bytes())
-    }
-}
-
 /// What a plan costs, for limits and for choosing an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
@@ -137,13 +134,27 @@ pub struct Cost {
     pub output_pixels: u64,
 }
 
-/// The steps from a picture of one size to another. Immutable; costs nothing to keep but its kernels.
+/// What the results of a plan are made as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// In the layout of the source; RGB for YCbCr.
+    #[default]
+    Pixels,
+    /// As 4:2:0 planes, for a JPEG: where the source has colour and no alpha; else as `Pixels`.
+    Ycbcr420,
+}
+
+/// From a picture of one size to one or more results, the source read once. Immutable; costs nothing to keep but its kernels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     source: Size,
-    output: Size,
-    steps: Vec<Step>,
+    region: Rect,
+    chains: Vec<Chain>,
+    form: Form,
 }
+
+/// The most results of one plan.
+pub const MAX_OUTPUTS: usize = 16;
 
 impl Plan {
     /// Plans `ops`, in order, for a picture of size `source`. Operations that change nothing leave no step.
@@ -151,40 +162,73 @@ impl Plan {
     /// # Errors
     /// [`PlanError`], before any kernel is computed where the operation alone tells, and before any pixel is touched.
     pub fn new(ops: &[Op], source: Size, limits: &PlanLimits) -> Result<Self, PlanError> {
-        let mut steps: Vec<Step> = Vec::new();
-        let mut size = source;
-        check_size(source, limits)?;
-        // Known before any kernel: a picture over the memory limit must not get kernels as long as its sides.
-        check_bytes(source.pixels().saturating_mul(4), limits)?;
-        for op in ops {
-            check(*op, limits)?;
-            let at = steps.len();
-            let more =
-                steps_of(*op, size).ok_or(PlanError::Misfit { step: at, width: size.width, height: size.height })?;
-            steps.extend(more);
-            size = steps.last().map_or(source, Step::target);
-            check_work(work(&steps), limits)?;
-        }
-        Self::from_steps(source, steps, limits)
+        Self::many(&[ops], source, limits)
     }
 
-    /// A plan of given steps: for operations that are not in [`Op`], and for tests of single stages.
+    /// Plans a result for each list of operations, all from the same picture.
+    ///
+    /// # Errors
+    /// As [`Plan::new`]; and for no list, or more than [`MAX_OUTPUTS`].
+    pub fn many(outputs: &[&[Op]], source: Size, limits: &PlanLimits) -> Result<Self, PlanError> {
+        check_source(source, limits)?;
+        if !(1..=MAX_OUTPUTS).contains(&outputs.len()) {
+            return Err(PlanError::BadOutputs { got: outputs.len(), max: MAX_OUTPUTS });
+        }
+        let mut chains = Vec::with_capacity(outputs.len());
+        for ops in outputs {
+            let mut builder = Builder::new(source, limits);
+            ops.iter().try_for_each(|op| builder.add(*op))?;
+            chains.push(builder.finish()?);
+        }
+        Self::of_chains(source, chains, limits)
+    }
+
+    /// A plan of given steps: for operations that are not in [`Op`], and for tests of single stages. The first must be a filter.
     ///
     /// # Errors
     /// [`PlanError`] when a step does not take the size it is given, and past the limits.
     pub fn from_steps(source: Size, steps: Vec<Step>, limits: &PlanLimits) -> Result<Self, PlanError> {
-        check_size(source, limits)?;
+        check_source(source, limits)?;
         let mut size = source;
         for (step, at) in steps.iter().zip(0..) {
-            if step.source() != size || step.target().pixels() == 0 {
+            let reads_codes = at > 0 || matches!(step, Step::Filter(_));
+            if step.source() != size || !step.is_whole() || !reads_codes {
                 return Err(PlanError::Misfit { step: at, width: size.width, height: size.height });
             }
             size = step.target();
         }
-        let plan = Self { source, output: size, steps };
+        let chain = Chain { region: Rect::whole(source), steps, orientation: Orientation::UPRIGHT, output: size };
+        Self::of_chains(source, vec![chain], limits)
+    }
+
+    /// Puts chains, each with steps for its own region, on what they read together.
+    fn of_chains(source: Size, mut chains: Vec<Chain>, limits: &PlanLimits) -> Result<Self, PlanError> {
+        let region = chains.iter().map(|chain| chain.region).reduce(Rect::union).unwrap_or(Rect::whole(source));
+        for chain in &mut chains {
+            let at = (chain.region.x - region.x, chain.region.y - region.y);
+            if let Some(first) = chain.steps.first_mut() {
+                let Size { width, height } = region.size;
+                let misfit = PlanError::Misfit { step: 0, width, height };
+                *first = first.clone().embedded(at, region.size).ok_or(misfit)?;
+            }
+        }
+        let plan = Self { source, region, chains, form: Form::default() };
         check_work(plan.cost().multiply_adds, limits)?;
         check_bytes(plan.peak_bytes(), limits)?;
         Ok(plan)
+    }
+
+    /// The same with results in another form.
+    #[must_use]
+    pub fn with_form(mut self, form: Form) -> Self {
+        self.form = form;
+        self
+    }
+
+    /// What results are made as.
+    #[must_use]
+    pub const fn form(&self) -> Form {
+        self.form
     }
 
     /// The size it takes.
@@ -193,41 +237,85 @@ impl Plan {
         self.source
     }
 
-    /// The size it makes.
+    /// The part of the source that is read.
     #[must_use]
-    pub const fn output(&self) -> Size {
-        self.output
+    pub const fn region(&self) -> Rect {
+        self.region
     }
 
-    /// Whether it leaves every picture as it is.
+    /// How each result is made, in order.
     #[must_use]
-    pub const fn is_identity(&self) -> bool {
-        self.steps.is_empty()
+    pub fn chains(&self) -> &[Chain] {
+        &self.chains
     }
 
-    /// The steps, in order.
+    /// The size of the first result.
     #[must_use]
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
+    pub fn output(&self) -> Size {
+        self.chains.first().map_or(self.source, |chain| chain.output)
     }
 
-    /// Bytes of the source, the result, and what the cpu engine holds in between, for four channels. What a device job
+    /// Whether it has one result, and that is the source.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        matches!(&self.chains[..], [chain] if chain.steps.is_empty()
+            && chain.region == Rect::whole(self.source) && chain.orientation == Orientation::UPRIGHT)
+    }
+
+    /// Whether nothing is computed: pixels are cropped and turned at most.
+    #[must_use]
+    pub fn only_moves(&self) -> bool {
+        self.chains.iter().all(|chain| chain.steps.is_empty())
+    }
+
+    /// The plan of one result alone.
+    #[must_use]
+    pub fn only(&self, chain: usize) -> Option<Self> {
+        let mut chain = self.chains.get(chain)?.clone();
+        let whole = Rect::whole(chain.stored());
+        let mut region = chain.region;
+        if !chain.steps.is_empty() {
+            let (steps, reads) = step::trimmed(&chain.steps, whole)?;
+            region = Rect { x: self.region.x + reads.x, y: self.region.y + reads.y, size: reads.size };
+            chain = Chain { region, steps, ..chain };
+        }
+        Some(Self { source: self.source, region, chains: vec![chain], form: self.form })
+    }
+
+    /// The plan that makes only `rows` of the one result of this plan, not turned: for devices that cannot hold all of it.
+    /// `None` when this has several results or no steps.
+    #[must_use]
+    pub fn band(&self, rows: &std::ops::Range<u32>) -> Option<Self> {
+        let [chain] = &self.chains[..] else { return None };
+        if chain.steps.is_empty() {
+            return None;
+        }
+        let output = Size::new(chain.stored().width, rows.end.checked_sub(rows.start)?);
+        let wanted = Rect { x: 0, y: rows.start, size: output };
+        let (steps, reads) = wanted.is_inside(chain.stored()).then(|| step::trimmed(&chain.steps, wanted))??;
+        let region = Rect { x: self.region.x + reads.x, y: self.region.y + reads.y, size: reads.size };
+        let chain = Chain { region, steps, orientation: Orientation::UPRIGHT, output };
+        Some(Self { source: self.source, region, chains: vec![chain], form: Form::Pixels })
+    }
+
+    /// Bytes of the source, the results, and what the cpu engine holds in between, for four channels. What a device job
     /// needs on top is in [`super::exec::Engines::peak_bytes`].
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
-        let pixels = self.source.pixels().saturating_add(self.output.pixels());
-        let row_in = (u64::from(self.source.width) + 16) * 16;
-        let working = self.steps.iter().map(Step::working_bytes).fold(row_in, u64::saturating_add);
-        pixels.saturating_mul(4).saturating_add(working)
+        let outputs = self.chains.iter().map(|chain| chain.output.pixels()).fold(0, u64::saturating_add);
+        let row_in = (u64::from(self.region.size.width) + 16) * 16;
+        let steps = self.chains.iter().flat_map(|chain| &chain.steps);
+        let working = steps.map(Step::working_bytes).fold(row_in, u64::saturating_add);
+        self.source.pixels().saturating_add(outputs).saturating_mul(4).saturating_add(working)
     }
 
     /// What it costs.
     #[must_use]
     pub fn cost(&self) -> Cost {
         Cost {
-            multiply_adds: work(&self.steps),
-            source_pixels: self.source.pixels(),
-            output_pixels: self.output.pixels(),
+            multiply_adds: self.chains.iter().map(|chain| work(&chain.steps)).fold(0, u64::saturating_add),
+            source_pixels: self.region.size.pixels(),
+            output_pixels: self.chains.iter().map(|chain| chain.output.pixels()).fold(0, u64::saturating_add),
         }
     }
 }
@@ -236,12 +324,13 @@ fn work(steps: &[Step]) -> u64 {
     steps.iter().map(Step::multiply_adds).fold(0, u64::saturating_add)
 }
 
-fn check_size(size: Size, limits: &PlanLimits) -> Result<(), PlanError> {
+/// Known before any kernel: a picture over the memory limit must not get kernels as long as its sides.
+fn check_source(size: Size, limits: &PlanLimits) -> Result<(), PlanError> {
     let (got, max) = (size.width.max(size.height), limits.max_side_px);
     match size.pixels() {
         0 => Err(PlanError::EmptySource { width: size.width, height: size.height }),
         _ if got > max => Err(PlanError::SideTooLong { got, max }),
-        _ => Ok(()),
+        pixels => check_bytes(pixels.saturating_mul(4), limits),
     }
 }
 
@@ -253,37 +342,4 @@ const fn check_work(got: u64, limits: &PlanLimits) -> Result<(), PlanError> {
 const fn check_bytes(got: u64, limits: &PlanLimits) -> Result<(), PlanError> {
     let max = limits.max_bytes;
     if got > max { Err(PlanError::TooMuchMemory { got, max }) } else { Ok(()) }
-}
-
-fn check(op: Op, limits: &PlanLimits) -> Result<(), PlanError> {
-    match op {
-        Op::Fit { side_px: 0 } => Err(PlanError::ZeroSide { got: 0 }),
-        Op::Blur { sigma } if !sigma.is_finite() || sigma < 0.0 => Err(PlanError::BadSigma { got: sigma }),
-        Op::Blur { sigma } if sigma > limits.max_sigma => {
-            Err(PlanError::SigmaTooLarge { got: sigma, max: limits.max_sigma })
-        }
-        Op::Fit { .. } | Op::Blur { .. } => Ok(()),
-    }
-}
-
-fn steps_of(op: Op, size: Size) -> Option<Vec<Step>> {
-    match op {
-        Op::Fit { side_px } => {
-            let target = size.fit(side_px);
-            if target == size {
-                return Some(Vec::new());
-            }
-            let horizontal = lanczos::resize(size.width, target.width)?;
-            let vertical = lanczos::resize(size.height, target.height)?;
-            Some(vec![Step { horizontal, vertical }])
-        }
-        Op::Blur { sigma } if sigma <= 0.0 => Some(Vec::new()),
-        Op::Blur { sigma } => {
-            let across = gaussian::blur(size.width, f64::from(sigma));
-            let down = gaussian::blur(size.height, f64::from(sigma));
-            let fits = !across.is_empty() && across.len() == down.len();
-            let pair = |(horizontal, vertical)| Step { horizontal, vertical };
-            fits.then(|| across.into_iter().zip(down).map(pair).collect())
-        }
-    }
 }

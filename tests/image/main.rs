@@ -3,6 +3,7 @@
 mod compare;
 mod corpus;
 mod decode;
+mod device;
 mod encode;
 mod malformed;
 mod metadata;

@@ -5,7 +5,10 @@
 use std::time::{Duration, Instant};
 
 use glimt::pixels::gpu::{Caps, DeviceError, Drill};
-use glimt::pixels::{Backend, EngineError, EngineOptions, Engines, Layout, Op, Plan, PlanLimits, Size, cpu, exec};
+use glimt::pixels::{
+    Backend, Colour, EngineError, EngineOptions, Engines, Form, Layout, Op, Orientation, Plan, PlanLimits, Rect, Size,
+    Source, Stop, cpu, exec,
+};
 
 use crate::compare::hard_picture;
 use crate::twin::{device, required};
@@ -18,7 +21,7 @@ fn own(options: &EngineOptions) -> Option<Engines> {
 
 fn small_job() -> (Plan, glimt::pixels::Pixmap) {
     let size = Size::new(90, 60);
-    let ops = [Op::Fit { side_px: 50 }, Op::Blur { sigma: 1.5 }];
+    let ops = [Op::fit(50), Op::Blur { sigma: 1.5 }];
     (Plan::new(&ops, size, &PlanLimits::default()).unwrap(), hard_picture(90, 60, Layout::Rgb, 5))
 }
 
@@ -32,32 +35,76 @@ fn eventually(what: &str, done: impl Fn() -> bool) {
 }
 
 #[test]
-fn jobs_larger_than_the_device_run_on_cpu() {
-    // The largest buffer holds 50 columns of 60 rows between the first two dispatches, 8 bytes a pixel.
-    let caps = Caps { max_binding_bytes: 50 * 60 * 8, max_groups: 60, max_job_bytes: 1 << 20 };
-    let lower = [
-        Caps { max_binding_bytes: 50 * 60 * 8 - 1, ..caps },
-        Caps { max_groups: 3, ..caps },
-        Caps { max_job_bytes: 1000, ..caps },
+fn jobs_larger_than_the_device_run_in_bands_to_the_same_bytes() {
+    let lists: [&[Op]; 5] = [
+        &[Op::fit(150), Op::Blur { sigma: 1.5 }],
+        &[Op::Blur { sigma: 3.0 }, Op::Orient(Orientation::ROTATE_90)],
+        &[Op::Blur { sigma: 9.0 }, Op::fit(170)],
+        &[Op::Sharpen { sigma: 2.0, amount: 1.5 }, Op::Colour(Colour::Contrast(1.3))],
+        &[
+            Op::Crop(Rect { x: 7, y: 5, size: Size::new(180, 190) }),
+            Op::Orient(Orientation::FLIP_VERTICAL),
+            Op::fit(99),
+        ],
     ];
+    let size = Size::new(201, 203);
+    let Some(whole) = own(&EngineOptions::default()) else { return };
+    let rgb = hard_picture(201, 203, Layout::Rgb, 5);
+    let planes = cpu::chroma::run(&rgb).unwrap();
+    let grey = hard_picture(201, 203, Layout::LumaAlpha, 6);
+    let sources: [Source<'_>; 3] = [(&rgb).into(), (&planes).into(), (&grey).into()];
+    let jobs = || lists.iter().flat_map(|ops| sources.map(|source| (*ops, source)));
+    let never = Stop::never();
+    let all = |engines: &Engines| -> Vec<_> {
+        let run = |(ops, source)| {
+            let plan = Plan::new(ops, size, &PlanLimits::default()).unwrap().with_form(Form::Ycbcr420);
+            exec::run_all(&plan, source, engines, &never).unwrap()
+        };
+        jobs().map(run).collect()
+    };
+    let want = all(&whole);
+    let large =
+        Caps { max_binding_bytes: 1 << 30, max_buffer_bytes: 1 << 30, max_groups: 65_535, max_job_bytes: 1 << 30 };
+    let lower = [
+        Caps { max_binding_bytes: 150_000, ..large },
+        Caps { max_groups: 80, ..large },
+        Caps { max_job_bytes: 700_000, ..large },
+        Caps { max_buffer_bytes: 140_000, ..large },
+    ];
+    for ceiling in lower {
+        let engines = own(&EngineOptions { caps_ceiling: Some(ceiling), ..EngineOptions::default() }).unwrap();
+        let got = all(&engines);
+        assert_eq!(engines.stats().too_large, 0, "{ceiling:?}: none on cpu");
+        for ((got, want), (ops, source)) in got.iter().zip(&want).zip(jobs()) {
+            assert!(
+                got == want,
+                "{ceiling:?}: {ops:?} on {:?}: the very bytes of the device without limits",
+                source.layout()
+            );
+        }
+        let (stats, (sent, _)) = (engines.stats(), engines.batches());
+        assert_eq!((stats.too_large, stats.cpu), (0, 0), "{ceiling:?}");
+        assert!(sent > stats.device, "{ceiling:?}: in bands: {sent} jobs sent for {} plans", stats.device);
+    }
+    let (stats, (sent, _)) = (whole.stats(), whole.batches());
+    assert_eq!(sent, stats.device, "the control: none in bands");
+}
+
+#[test]
+fn what_cannot_be_cut_small_enough_runs_on_cpu() {
     let (plan, image) = small_job();
     let want = cpu::run(&plan, &image).unwrap();
-    for ceiling in lower {
-        let options = EngineOptions { caps_ceiling: Some(ceiling), ..EngineOptions::default() };
-        let Some(engines) = own(&options) else { return };
-        assert!(exec::run(&plan, &image, &engines).unwrap() == want, "the very bytes of the cpu engine");
-        let stats = engines.stats();
-        assert_eq!((stats.too_large, stats.cpu, stats.device), (1, 1, 0), "{ceiling:?}");
-        assert!(engines.is_healthy());
-    }
+    let caps = Caps { max_binding_bytes: 100, max_buffer_bytes: 100, max_groups: 1, max_job_bytes: 1000 };
     let Some(engines) = own(&EngineOptions { caps_ceiling: Some(caps), ..EngineOptions::default() }) else { return };
-    exec::run(&plan, &image, &engines).unwrap();
-    assert_eq!(engines.stats().device, 1, "the control: these caps are enough");
+    assert!(exec::run(&plan, &image, &engines).unwrap() == want, "the very bytes of the cpu engine");
+    let stats = engines.stats();
+    assert_eq!((stats.too_large, stats.cpu, stats.device), (1, 1, 0));
+    assert!(engines.is_healthy());
 }
 
 #[test]
 fn a_lost_device_a_stuck_job_and_a_panic_cost_nothing_but_time() {
-    for drill in [Drill::Lose, Drill::Stall, Drill::Panic] {
+    for drill in [Drill::Lose, Drill::Stall, Drill::Panic, Drill::Misuse, Drill::Exhaust] {
         let watchdog = Duration::from_millis(if drill == Drill::Stall { 400 } else { 10_000 });
         let Some(engines) = own(&EngineOptions { watchdog, ..EngineOptions::default() }) else { return };
         let (plan, image) = small_job();

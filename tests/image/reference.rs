@@ -4,7 +4,7 @@
 
 use std::f64::consts::PI;
 
-use glimt::pixels::{Op, Pixmap, Size};
+use glimt::pixels::{Colour, Op, Orientation, Pixmap, Rect, ResizeFilter, Size, Target};
 
 use crate::compare::Codes;
 
@@ -19,9 +19,13 @@ pub(crate) fn reference(ops: &[Op], image: &Pixmap) -> Codes {
     let mut light = light_of(image);
     for op in ops {
         light = match *op {
-            Op::Fit { side_px } => fit(&light, side_px),
+            Op::Orient(orientation) => orient(&light, orientation),
+            Op::Crop(rect) => crop(&light, rect),
+            Op::Resize { to, filter } => resize(&light, to, filter),
             Op::Blur { sigma: 0.0 } => light,
             Op::Blur { sigma } => blur(&light, f64::from(sigma)),
+            Op::Sharpen { sigma, amount } => sharpen(&light, f64::from(sigma), f64::from(amount)),
+            Op::Colour(colour) => changed(&light, colour, image.layout().has_alpha()),
         };
     }
     codes_of(&light, image)
@@ -88,22 +92,139 @@ fn normalised(mut weights: Vec<f64>) -> Vec<f64> {
     weights
 }
 
-fn fit(light: &Light, side: u32) -> Light {
-    let (width, height) = (light.size.width, light.size.height);
-    let long = width.max(height);
-    if long <= side {
-        return Light { size: light.size, planes: light.planes.clone() };
+/// The pixels of `size`, each read where `from` says.
+fn moved(light: &Light, size: Size, from: impl Fn(u32, u32) -> (u32, u32)) -> Light {
+    let planes = light.planes.iter().map(|plane| {
+        let places = (0..size.height).flat_map(|y| (0..size.width).map(move |x| (x, y)));
+        places
+            .map(|(x, y)| {
+                let (x, y) = from(x, y);
+                plane[(y * light.size.width + x) as usize]
+            })
+            .collect()
+    });
+    Light { size, planes: planes.collect() }
+}
+
+/// One mirror or transposition after the other, as the words of EXIF say.
+fn orient(light: &Light, orientation: Orientation) -> Light {
+    let exif = Orientation::ALL.iter().position(|its| *its == orientation).unwrap() + 1;
+    let Size { width, height } = light.size;
+    let transposed = Size::new(height, width);
+    match exif {
+        1 => moved(light, light.size, |x, y| (x, y)),
+        2 => moved(light, light.size, |x, y| (width - 1 - x, y)),
+        3 => moved(light, light.size, |x, y| (width - 1 - x, height - 1 - y)),
+        4 => moved(light, light.size, |x, y| (x, height - 1 - y)),
+        5 => moved(light, transposed, |x, y| (y, x)),
+        6 => moved(light, transposed, |x, y| (y, height - 1 - x)),
+        7 => moved(light, transposed, |x, y| (width - 1 - y, height - 1 - x)),
+        _ => moved(light, transposed, |x, y| (width - 1 - y, x)),
     }
-    let scaled = |length: u32| (length * side / long).max(1);
-    let sinc = |x: f64| if x.abs() < 1e-12 { 1.0 } else { (PI * x).sin() / (PI * x) };
-    let lanczos = |x: f64| if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 };
+}
+
+fn crop(light: &Light, rect: Rect) -> Light {
+    moved(light, rect.size, |x, y| (x + rect.x, y + rect.y))
+}
+
+fn resize(light: &Light, to: Target, filter: ResizeFilter) -> Light {
+    let (target, kept) = to.of(light.size);
+    let Size { width, height } = light.size;
     let row = |source: u32, target: u32, at: u32| {
         let ratio = f64::from(source) / f64::from(target);
         let centre = (f64::from(at) + 0.5) * ratio;
-        normalised((0..source).map(|s| lanczos((f64::from(s) + 0.5 - centre) / ratio)).collect())
+        let weight = |s: u32| match filter {
+            // The length that pixel s shares with the box, by adding up thin slices.
+            ResizeFilter::Box => {
+                let (low, high) = (centre - ratio / 2.0, centre + ratio / 2.0);
+                (0..10_000)
+                    .filter(|slice| (low..high).contains(&(f64::from(s) + (f64::from(*slice) + 0.5) / 10_000.0)))
+                    .count() as f64
+            }
+            _ => value(filter, (f64::from(s) + 0.5 - centre) / ratio),
+        };
+        normalised((0..source).map(weight).collect())
     };
-    let light = along(light, true, scaled(width), |at| row(width, scaled(width), at));
-    along(&light, false, scaled(height), |at| row(height, scaled(height), at))
+    let light = if target.width == width {
+        clone(light)
+    } else {
+        along(light, true, target.width, |at| row(width, target.width, at))
+    };
+    let light = if target.height == height {
+        light
+    } else {
+        along(&light, false, target.height, |at| row(height, target.height, at))
+    };
+    crop(&light, kept)
+}
+
+fn clone(light: &Light) -> Light {
+    moved(light, light.size, |x, y| (x, y))
+}
+
+/// The filters as their papers write them, for `ratio >= 1`.
+fn value(filter: ResizeFilter, x: f64) -> f64 {
+    let sinc = |x: f64| if x.abs() < 1e-12 { 1.0 } else { (PI * x).sin() / (PI * x) };
+    let x = x.abs();
+    match filter {
+        ResizeFilter::Lanczos3 if x < 3.0 => sinc(x) * sinc(x / 3.0),
+        // Keys, equation 4, a = -1/2.
+        ResizeFilter::CatmullRom if x < 1.0 => 1.5 * x.powi(3) - 2.5 * x.powi(2) + 1.0,
+        ResizeFilter::CatmullRom if x < 2.0 => -0.5 * x.powi(3) + 2.5 * x.powi(2) - 4.0 * x + 2.0,
+        // Mitchell and Netravali, equation 8 with B = C = 1/3, times 18.
+        ResizeFilter::Mitchell if x < 1.0 => (21.0 * x.powi(3) - 36.0 * x.powi(2) + 16.0) / 18.0,
+        ResizeFilter::Mitchell if x < 2.0 => (-7.0 * x.powi(3) + 36.0 * x.powi(2) - 60.0 * x + 32.0) / 18.0,
+        ResizeFilter::Bilinear if x < 1.0 => 1.0 - x,
+        _ => 0.0,
+    }
+}
+
+fn sharpen(light: &Light, sigma: f64, amount: f64) -> Light {
+    let blurred = blur(light, sigma);
+    let planes = light.planes.iter().zip(&blurred.planes);
+    let planes = planes.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + amount * (a - b)).collect());
+    Light { size: light.size, planes: planes.collect() }
+}
+
+fn encoded(v: f64) -> f64 {
+    if v <= 0.003_130_8 { 12.92 * v } else { 1.055 * v.powf(1.0 / 2.4) - 0.055 }
+}
+
+fn decoded(v: f64) -> f64 {
+    if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
+}
+
+/// The CSS functions, a pixel at a time, on RGB; a grey picture is one whose channels are equal.
+fn changed(light: &Light, colour: Colour, has_alpha: bool) -> Light {
+    let mut out = clone(light);
+    let colours = light.planes.len() - usize::from(has_alpha);
+    for at in 0..light.planes[0].len() {
+        let alpha = if has_alpha { light.planes[colours][at] } else { 1.0 };
+        let straight: Vec<f64> = (0..3)
+            .map(|channel| if alpha > 0.0 { light.planes[channel.min(colours - 1)][at] / alpha } else { 0.0 })
+            .collect();
+        let luma = |rgb: &[f64]| 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2];
+        let made: Vec<f64> = if colour == Colour::Grayscale {
+            vec![luma(&straight); 3]
+        } else {
+            let codes: Vec<f64> = straight.iter().map(|v| encoded(v.clamp(0.0, 1.0))).collect();
+            let grey = luma(&codes);
+            codes
+                .iter()
+                .map(|v| match colour {
+                    Colour::Brightness(by) => v * f64::from(by),
+                    Colour::Contrast(by) => (v - 0.5) * f64::from(by) + 0.5,
+                    Colour::Saturation(by) => grey + (v - grey) * f64::from(by),
+                    Colour::Grayscale => unreachable!(),
+                })
+                .map(|v| decoded(v.clamp(0.0, 1.0)))
+                .collect()
+        };
+        for channel in 0..colours {
+            out.planes[channel][at] = made[channel] * alpha;
+        }
+    }
+    out
 }
 
 /// The whole Gaussian, out to eight standard deviations, each tap on the sample it lands on.

@@ -8,8 +8,8 @@
 
 use std::mem::offset_of;
 
-use glimt::pixels::gpu::params::{Horizontal, Vertical};
-use glimt::pixels::gpu::stages::{HORIZONTAL_WGSL, Stage, VERTICAL_WGSL};
+use glimt::pixels::gpu::params::{Chroma, Colour, Horizontal, Orient, Sharpen, Vertical};
+use glimt::pixels::gpu::stages::{From, Stage, To};
 use glimt::pixels::kernel::Row;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
@@ -38,37 +38,56 @@ macro_rules! offsets {
     };
 }
 
+const HORIZONTAL: &str = Stage::Horizontal(From::Half).source();
+const VERTICAL: &str = Stage::Vertical(To::Half).source();
+
 #[test]
 fn every_stage_is_a_valid_entry_point_of_its_module() {
     for stage in Stage::ALL {
         let module = parsed(stage.source());
-        let entry = module.entry_points.iter().find(|entry| entry.name == stage.entry_point()).unwrap();
-        assert_eq!(entry.workgroup_size, [64, 1, 1], "{}", stage.label());
+        let [entry] = &module.entry_points[..] else { panic!("{}: one entry point", stage.name()) };
+        assert_eq!((entry.name.as_str(), entry.workgroup_size), (stage.name(), [64, 1, 1]));
+        let constants: Vec<&str> = module.overrides.iter().filter_map(|(_, its)| its.name.as_deref()).collect();
+        assert_eq!(constants, stage.constant().map(|(name, _)| name).into_iter().collect::<Vec<_>>());
     }
-    for source in [HORIZONTAL_WGSL, VERTICAL_WGSL] {
-        let entries = parsed(source).entry_points.len();
-        assert_eq!(entries, Stage::ALL.iter().filter(|stage| stage.source() == source).count(), "none without a stage");
+    // Forms have numbers of their own.
+    for name in ["horizontal", "vertical", "sharpen", "colour"] {
+        let forms = Stage::ALL.into_iter().filter(|stage| stage.name() == name);
+        let mut numbers: Vec<u8> = forms.filter_map(|stage| stage.constant()).map(|(_, its)| its as u8).collect();
+        numbers.dedup();
+        assert_eq!(numbers.len(), if name == "horizontal" { From::ALL.len() } else { To::ALL.len() }, "{name}");
     }
+}
+
+macro_rules! assert_layout {
+    ($stage:expr, $ty:ident: $($field:ident),+) => {
+        let (members, span) = layout(&parsed($stage.source()), stringify!($ty));
+        assert_eq!(members, offsets!($ty: $($field),+));
+        assert_eq!(span as usize, size_of::<$ty>());
+        assert!(span % 16 == 0, "a uniform's size");
+    };
 }
 
 #[test]
 fn parameter_structs_have_the_shaders_layout() {
-    let horizontal = layout(&parsed(HORIZONTAL_WGSL), "Horizontal");
-    assert_eq!(horizontal.0, offsets!(Horizontal: source_width, target_width, height, taps));
-    assert_eq!(horizontal.1 as usize, size_of::<Horizontal>());
-    let vertical = layout(&parsed(VERTICAL_WGSL), "Vertical");
-    assert_eq!(vertical.0, offsets!(Vertical: width, target_height, taps, unused));
-    assert_eq!(vertical.1 as usize, size_of::<Vertical>());
+    assert_layout!(Stage::Horizontal(From::Half), Horizontal: source_width, target_width, height, taps, first_row,
+        first_chroma_row, chroma_width, chroma_height, blue_start, red_start, sampling, unused);
+    assert_layout!(Stage::Vertical(To::Half), Vertical: width, target_height, taps, unused);
+    assert_layout!(Stage::Sharpen(To::Half), Sharpen: width, height, original_width, original_start, amount, unused_a,
+        unused_b, unused_c);
+    assert_layout!(Stage::Colour(To::Half), Colour: red, green, blue, width, height, encoded, unused);
+    assert_layout!(Stage::Orient, Orient: width, height, target_width, turn);
+    assert_layout!(Stage::Chroma, Chroma: width, height, luma_words, chroma_words, row_words, unused_a, unused_b, unused_c);
     // A row is a vec2<u32>: first, then offset.
     assert_eq!((size_of::<Row>(), offset_of!(Row, first), offset_of!(Row, offset)), (8, 0, 4));
 }
 
 #[test]
 fn the_layout_check_sees_a_moved_member_and_the_validator_a_broken_shader() {
-    let moved = VERTICAL_WGSL.replacen("    width: u32,", "    padding: u32,\n    width: u32,", 1);
-    assert_ne!(moved, VERTICAL_WGSL);
-    assert_ne!(layout(&parsed(&moved), "Vertical").0, layout(&parsed(VERTICAL_WGSL), "Vertical").0);
-    let broken = HORIZONTAL_WGSL.replacen("params.taps", "params.tips", 1);
+    let moved = VERTICAL.replacen("    width: u32,", "    padding: u32,\n    width: u32,", 1);
+    assert_ne!(moved, VERTICAL);
+    assert_ne!(layout(&parsed(&moved), "Vertical").0, layout(&parsed(VERTICAL), "Vertical").0);
+    let broken = HORIZONTAL.replacen("params.taps", "params.tips", 1);
     assert!(naga::front::wgsl::parse_str(&broken).is_err());
 }
 
@@ -82,9 +101,9 @@ fn every_shader_has_a_twin_of_its_name() {
             let stage = path.file_stem().unwrap().to_str().unwrap().to_owned();
             let twin = format!("{root}/src/pixels/cpu/{stage}.rs");
             assert!(std::fs::metadata(&twin).is_ok_and(|twin| twin.is_file()), "{twin} is missing");
-            assert!(Stage::ALL.iter().any(|its| its.label().split('.').next() == Some(&stage)));
+            assert!(Stage::ALL.iter().any(|its| its.name() == stage));
             seen += 1;
         }
     }
-    assert_eq!(seen, 2);
+    assert_eq!(seen, 6);
 }

@@ -9,7 +9,8 @@
 
 use std::sync::OnceLock;
 
-use glimt::pixels::kernel::{Band, lanczos};
+use glimt::pixels::kernel::Band;
+use glimt::pixels::kernel::resample::{ResizeFilter, resample};
 use glimt::pixels::plan::Step;
 use glimt::pixels::{Backend, EngineOptions, Engines, Kernel, Layout, Op, Pixmap, Plan, PlanLimits, Size, cpu, exec};
 
@@ -51,6 +52,10 @@ fn assert_twin(engines: &Engines, plan: &Plan, image: &Pixmap, what: &str) -> Se
     assert_close(&Codes::from(&got), &Codes::from(&want), DEVICE_AGAINST_CPU, what)
 }
 
+fn lanczos(source: u32, target: u32) -> Option<Kernel> {
+    resample(ResizeFilter::Lanczos3, source, target)
+}
+
 fn plan(ops: &[Op], size: Size) -> Plan {
     Plan::new(ops, size, &PlanLimits::default()).unwrap()
 }
@@ -78,16 +83,16 @@ fn each_stage_alone_equals_its_twin() {
     for engines in devices() {
         let (w, h) = (301, 77);
         let still = || (Kernel::identity(w), Kernel::identity(h));
-        let across = |taps, target| Step { horizontal: odd_kernel(w, target, taps), vertical: Kernel::identity(h) };
-        let down = |taps, target| Step { horizontal: Kernel::identity(w), vertical: odd_kernel(h, target, taps) };
-        let nothing = || Step { horizontal: still().0, vertical: still().1 };
+        let across = |taps, target| Step::filter(odd_kernel(w, target, taps), Kernel::identity(h));
+        let down = |taps, target| Step::filter(Kernel::identity(w), odd_kernel(h, target, taps));
+        let nothing = || Step::filter(still().0, still().1);
         let cases = [
             ("horizontal.first", vec![across(9, 131)]),
             ("horizontal.first, one tap", vec![across(1, 301)]),
             ("horizontal.middle", vec![nothing(), across(8, 257)]),
             ("vertical.last", vec![down(9, 31)]),
             ("vertical.middle", vec![down(7, 77), nothing()]),
-            ("enlarging", vec![Step { horizontal: odd_kernel(w, 700, 4), vertical: odd_kernel(h, 200, 3) }]),
+            ("enlarging", vec![Step::filter(odd_kernel(w, 700, 4), odd_kernel(h, 200, 3))]),
         ];
         for layout in LAYOUTS {
             let image = hard_picture(w, h, layout, 3);
@@ -101,12 +106,12 @@ fn each_stage_alone_equals_its_twin() {
 #[test]
 fn whole_plans_equal_their_twins_at_odd_sizes() {
     let ops: [&[Op]; 6] = [
-        &[Op::Fit { side_px: 100 }],
+        &[Op::fit(100)],
         &[Op::Blur { sigma: 0.8 }],
         &[Op::Blur { sigma: 3.0 }],
         &[Op::Blur { sigma: 25.0 }],
-        &[Op::Fit { side_px: 90 }, Op::Blur { sigma: 2.0 }],
-        &[Op::Blur { sigma: 6.0 }, Op::Fit { side_px: 33 }],
+        &[Op::fit(90), Op::Blur { sigma: 2.0 }],
+        &[Op::Blur { sigma: 6.0 }, Op::fit(33)],
     ];
     let sizes =
         [(1, 1), (1, 40), (40, 1), (2, 3), (255, 63), (256, 64), (257, 65), (64, 257), (1100, 9), (5, 1300), (4097, 3)];
@@ -131,11 +136,11 @@ fn whole_plans_equal_their_twins_at_odd_sizes() {
 fn a_nudged_weight_a_shifted_pixel_and_swapped_channels_are_seen() {
     let (w, h) = (120, 90);
     let image = hard_picture(w, h, Layout::Rgba, 9);
-    let right = Step { horizontal: lanczos::resize(w, 60).unwrap(), vertical: lanczos::resize(h, 45).unwrap() };
+    let right = Step::filter(lanczos(w, 60).unwrap(), lanczos(h, 45).unwrap());
     let want = cpu::run(&of_steps(vec![right]), &image).unwrap();
     let bands: Vec<Band> = (0..60_u32)
         .map(|at| {
-            let kernel = lanczos::resize(w, 60).unwrap();
+            let kernel = lanczos(w, 60).unwrap();
             let row = kernel.rows()[at as usize];
             let mut weights: Vec<f64> =
                 kernel.row_weights(row)[..kernel.taps() as usize].iter().map(|&weight| f64::from(weight)).collect();
@@ -143,7 +148,7 @@ fn a_nudged_weight_a_shifted_pixel_and_swapped_channels_are_seen() {
             Band { first: row.first, weights }
         })
         .collect();
-    let nudged = Step { horizontal: Kernel::from_bands(w, &bands).unwrap(), vertical: lanczos::resize(h, 45).unwrap() };
+    let nudged = Step::filter(Kernel::from_bands(w, &bands).unwrap(), lanczos(h, 45).unwrap());
     let nudged = cpu::run(&of_steps(vec![nudged]), &image).unwrap();
     for (what, wrong) in [("weight", nudged), ("pixel", shifted(&want)), ("channels", swapped(&want))] {
         let seen = differ(&Codes::from(&wrong), &Codes::from(&want));
@@ -163,7 +168,7 @@ fn a_constant_picture_stays_constant_on_every_engine() {
                     *pixel.last_mut().unwrap() = 200;
                 }
                 let image = Pixmap::new(97, 41, layout, pixel.repeat(97 * 41)).unwrap();
-                for ops in [&[Op::Fit { side_px: 30 }][..], &[Op::Blur { sigma: 2.0 }], &[Op::Blur { sigma: 50.0 }]] {
+                for ops in [&[Op::fit(30)][..], &[Op::Blur { sigma: 2.0 }], &[Op::Blur { sigma: 50.0 }]] {
                     let plan = plan(ops, Size::new(97, 41));
                     let got = exec::run(&plan, &image, engines).unwrap();
                     assert!(
@@ -194,7 +199,7 @@ fn two_hundred_random_jobs_from_four_threads_all_come_back_right() {
                     let image = hard_picture(size.width, size.height, layout, thread * 100 + job);
                     let ops: Vec<Op> = (0..=random(2))
                         .map(|_| match random(2) {
-                            0 => Op::Fit { side_px: 1 + random(200) },
+                            0 => Op::fit(1 + random(200)),
                             _ => Op::Blur { sigma: f32::from(u8::try_from(random(250)).unwrap()) / 8.0 },
                         })
                         .collect();

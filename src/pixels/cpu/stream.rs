@@ -1,42 +1,163 @@
 //! Rows pushed through the steps of a plan.
 
 use super::row::{self, Shape};
-use super::{horizontal, vertical};
-use crate::pixels::pixmap::{Layout, Pixmap, PixmapError};
-use crate::pixels::plan::{Plan, Step};
+use super::{CpuError, chroma, colour, horizontal, orient, sharpen, vertical};
+use crate::pixels::op::Size;
+use crate::pixels::orientation::Orientation;
+use crate::pixels::pixmap::{Layout, Picture, Pixmap, Source};
+use crate::pixels::plan::{Chain, Form, Plan, Separable, Step};
+use crate::pixels::stop::Stop;
 
-/// Runs a whole plan on the calling thread.
+/// Source rows between two looks at whether to go on.
+const ROWS_A_CHECK: usize = 16;
+
+/// Runs a whole plan on the calling thread: every row of the source is read once, for all results.
 ///
 /// # Errors
-/// [`PixmapError`] when `image` is not of the size the plan is for.
-pub fn run(plan: &Plan, image: &Pixmap) -> Result<Pixmap, PixmapError> {
-    if plan.is_identity() {
-        return Ok(image.clone());
-    }
-    let layout = image.layout();
-    let planes = layout.channels();
-    let mut stages: Vec<Stage<'_>> = plan.steps().iter().map(|step| Stage::new(step, planes)).collect();
-    let output = plan.output();
-    let bytes = usize::try_from(output.pixels()).unwrap_or(usize::MAX).saturating_mul(planes);
-    let mut sink = Sink { layout, pixels: Vec::with_capacity(bytes) };
-    let shape = Shape::new(plan.source().width, planes);
+/// [`CpuError::Broken`] when `source` is not of the size the plan is for, [`CpuError::Stopped`] when `stop` says so.
+pub fn run_all(plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Vec<Picture>, CpuError> {
+    let layout = source.layout();
+    let region = plan.region();
+    let shape = Shape::new(region.size.width, layout.channels());
+    let mut lines: Vec<Line<'_>> = plan.chains().iter().map(|chain| Line::new(chain, layout)).collect();
     let mut linear = shape.zeros();
-    for pixels in image.rows() {
-        row::linearise(pixels, layout, &mut linear, shape);
-        push(&mut stages, &mut linear, shape, &mut sink);
+    let mut converted = Vec::new();
+    for (y, at) in (region.y..region.y + region.size.height).zip(0_usize..) {
+        if at.is_multiple_of(ROWS_A_CHECK) {
+            stop.check()?;
+        }
+        let pixels = pixels_of(source, y, region.x, region.size.width, &mut converted);
+        let mut is_linear = false;
+        for line in &mut lines {
+            if line.stages.is_empty() {
+                line.sink.copy(line.chain, region.x, y, pixels);
+                continue;
+            }
+            if !is_linear {
+                row::linearise(pixels, layout, &mut linear, shape);
+                is_linear = true;
+            }
+            push(&mut line.stages, &mut linear, shape, &mut line.sink);
+        }
     }
-    Pixmap::new(output.width, output.height, layout, sink.pixels)
+    lines.into_iter().map(|line| line.sink.finish(plan.form())).collect()
+}
+
+/// A part of row `y` of the source, in its layout; planes are converted into `converted`.
+fn pixels_of<'a>(source: Source<'a>, y: u32, x: u32, width: u32, converted: &'a mut Vec<u8>) -> &'a [u8] {
+    match source {
+        Source::Packed(image) => {
+            let channels = image.layout().channels();
+            let start = (y as usize * image.width() as usize + x as usize) * channels;
+            image.data().get(start..start + width as usize * channels).unwrap_or(&[])
+        }
+        Source::Planar(image) => {
+            converted.resize(width as usize * 3, 0);
+            image.rgb_row(y, x, converted);
+            converted
+        }
+    }
+}
+
+/// One result on its way.
+struct Line<'p> {
+    chain: &'p Chain,
+    stages: Vec<Stage<'p>>,
+    sink: Sink,
+}
+
+impl<'p> Line<'p> {
+    fn new(chain: &'p Chain, layout: Layout) -> Self {
+        let planes = layout.channels();
+        let stages = chain.steps.iter().map(|step| Stage::new(step, planes)).collect();
+        Self { chain, stages, sink: Sink::new(chain, layout) }
+    }
 }
 
 /// Where the last row goes.
 struct Sink {
     layout: Layout,
+    orientation: Orientation,
+    stored: Size,
+    /// Rows that came so far.
+    rows: u32,
+    /// A row before it is turned; empty where nothing is.
+    row: Vec<u8>,
     pixels: Vec<u8>,
 }
 
+impl Sink {
+    fn new(chain: &Chain, layout: Layout) -> Self {
+        let (orientation, stored) = (chain.orientation, chain.stored());
+        let row = stored.width as usize * layout.channels();
+        let bytes = row * stored.height as usize;
+        // Rows that stay rows in order are added one by one; others are put in their places.
+        let (row, pixels) = if orientation == Orientation::UPRIGHT {
+            (Vec::new(), Vec::with_capacity(bytes))
+        } else {
+            (vec![0; row], vec![0; bytes])
+        };
+        Self { layout, orientation, stored, rows: 0, row, pixels }
+    }
+
+    /// Takes a row of linear light.
+    fn take(&mut self, linear: &mut [f32], shape: Shape) {
+        if self.orientation == Orientation::UPRIGHT {
+            let start = self.pixels.len();
+            self.pixels.resize(start + shape.width * shape.planes, 0);
+            row::encode(linear, shape, self.layout, self.pixels.get_mut(start..).unwrap_or(&mut []));
+        } else {
+            row::encode(linear, shape, self.layout, &mut self.row);
+            let channels = self.layout.channels();
+            orient::place(self.orientation, self.stored, self.rows, &self.row, channels, &mut self.pixels);
+        }
+        self.rows += 1;
+    }
+
+    /// Takes what a chain without steps reads of row `y`, of which `pixels` are those from column `x` on.
+    fn copy(&mut self, chain: &Chain, x: u32, y: u32, pixels: &[u8]) {
+        let channels = self.layout.channels();
+        let rect = chain.region;
+        let start = (rect.x - x) as usize * channels;
+        let row = pixels.get(start..start + rect.size.width as usize * channels).unwrap_or(&[]);
+        match y.checked_sub(rect.y).filter(|y| *y < rect.size.height) {
+            Some(_) if self.orientation == Orientation::UPRIGHT => self.pixels.extend_from_slice(row),
+            Some(y) => orient::place(self.orientation, self.stored, y, row, channels, &mut self.pixels),
+            None => {}
+        }
+    }
+
+    fn finish(self, form: Form) -> Result<Picture, CpuError> {
+        let Size { width, height } = self.orientation.size(self.stored);
+        let image = Pixmap::new(width, height, self.layout, self.pixels)?;
+        Ok(match (form, self.layout) {
+            (Form::Ycbcr420, Layout::Rgb) => Picture::Planar(chroma::run(&image)?),
+            (Form::Ycbcr420 | Form::Pixels, _) => Picture::Packed(image),
+        })
+    }
+}
+
 /// One step and the rows it waits with.
-struct Stage<'p> {
-    step: &'p Step,
+enum Stage<'p> {
+    Filter(Filter<'p>),
+    Sharpen {
+        blur: Filter<'p>,
+        amount: f32,
+        centre: (u32, u32),
+        /// The last rows as they came: source row `y` in slot `y % taps`, like those of the blur.
+        ring: Vec<f32>,
+    },
+    Colour {
+        step: &'p crate::pixels::colour::Matrix,
+        row: Vec<f32>,
+        shape: Shape,
+        waits: bool,
+    },
+}
+
+/// A separable filter and its rows.
+struct Filter<'p> {
+    kernels: &'p Separable,
     /// The shape of its rows after the horizontal kernel.
     shape: Shape,
     /// The last `taps` rows, filtered along x: source row `y` is in slot `y % taps`.
@@ -49,17 +170,21 @@ struct Stage<'p> {
     made: usize,
 }
 
-impl<'p> Stage<'p> {
-    fn new(step: &'p Step, planes: usize) -> Self {
-        let shape = Shape::new(step.horizontal.target_len(), planes);
-        let ring = vec![0.0; shape.len() * step.vertical.taps() as usize];
-        Self { step, shape, ring, out: shape.zeros(), taken: 0, made: 0 }
+impl<'p> Filter<'p> {
+    fn new(kernels: &'p Separable, planes: usize) -> Self {
+        let shape = Shape::new(kernels.horizontal.target_len(), planes);
+        let ring = vec![0.0; shape.len() * kernels.vertical.taps() as usize];
+        Self { kernels, shape, ring, out: shape.zeros(), taken: 0, made: 0 }
+    }
+
+    fn taps(&self) -> usize {
+        self.kernels.vertical.taps() as usize
     }
 
     fn take(&mut self, source: &[f32], from: Shape) {
-        let slot = self.taken % self.step.vertical.taps() as usize;
+        let slot = self.taken % self.taps();
         if let Some(target) = self.ring.chunks_exact_mut(self.shape.len()).nth(slot) {
-            horizontal::run(&self.step.horizontal, source, from, target, self.shape);
+            horizontal::run(&self.kernels.horizontal, source, from, target, self.shape);
         }
         self.taken += 1;
     }
@@ -67,7 +192,7 @@ impl<'p> Stage<'p> {
     /// Makes the next output row in `out`, if the ring holds all it needs. The ring never drops a row too early:
     /// `first` never falls, so rows before it are done with, and it has room for all from it on.
     fn make(&mut self) -> bool {
-        let kernel = &self.step.vertical;
+        let kernel = &self.kernels.vertical;
         let taps = kernel.taps() as usize;
         let Some(&row) = kernel.rows().get(self.made) else { return false };
         let first = row.first as usize;
@@ -83,15 +208,76 @@ impl<'p> Stage<'p> {
     }
 }
 
+impl<'p> Stage<'p> {
+    fn new(step: &'p Step, planes: usize) -> Self {
+        match step {
+            Step::Filter(kernels) => Self::Filter(Filter::new(kernels, planes)),
+            Step::Sharpen { blur, amount, centre } => {
+                let blur = Filter::new(blur, planes);
+                let ring = vec![0.0; blur.ring.len()];
+                Self::Sharpen { blur, amount: *amount, centre: *centre, ring }
+            }
+            Step::Colour { matrix, size } => {
+                let shape = Shape::new(size.width, planes);
+                Self::Colour { step: matrix, row: shape.zeros(), shape, waits: false }
+            }
+        }
+    }
+
+    fn take(&mut self, source: &[f32], from: Shape) {
+        match self {
+            Self::Filter(filter) => filter.take(source, from),
+            Self::Sharpen { blur, centre, ring, .. } => {
+                let (slot, shape) = (blur.taken % blur.taps(), blur.shape);
+                if let Some(kept) = ring.chunks_exact_mut(shape.len()).nth(slot) {
+                    // The result's columns of the row as it is.
+                    let planes = kept.chunks_exact_mut(shape.pitch).zip(source.chunks_exact(from.pitch));
+                    for (kept, source) in planes {
+                        let source = source.iter().skip(centre.0 as usize).take(shape.width);
+                        kept.iter_mut().zip(source).for_each(|(kept, source)| *kept = *source);
+                    }
+                }
+                blur.take(source, from);
+            }
+            Self::Colour { row, waits, .. } => {
+                row.copy_from_slice(source);
+                *waits = true;
+            }
+        }
+    }
+
+    /// Makes the next row, if it can; returns it and its shape.
+    fn make(&mut self) -> Option<(&mut [f32], Shape)> {
+        match self {
+            Self::Filter(filter) => filter.make().then_some((&mut filter.out, filter.shape)),
+            Self::Sharpen { blur, amount, centre, ring } => {
+                let y = blur.made + centre.1 as usize;
+                if !blur.make() {
+                    return None;
+                }
+                // The blur of a row reads the row itself: it was taken, and no newer one has its slot.
+                let original = ring.chunks_exact(blur.shape.len()).nth(y % blur.taps()).unwrap_or(&[]);
+                sharpen::run(*amount, original, &mut blur.out);
+                Some((&mut blur.out, blur.shape))
+            }
+            Self::Colour { step, row, shape, waits } => {
+                if !std::mem::take(waits) {
+                    return None;
+                }
+                colour::run(step, row, *shape);
+                Some((row, *shape))
+            }
+        }
+    }
+}
+
 fn push(stages: &mut [Stage<'_>], row: &mut [f32], shape: Shape, sink: &mut Sink) {
     let Some((stage, later)) = stages.split_first_mut() else {
-        let start = sink.pixels.len();
-        sink.pixels.resize(start + shape.width * shape.planes, 0);
-        row::encode(row, shape, sink.layout, sink.pixels.get_mut(start..).unwrap_or(&mut []));
+        sink.take(row, shape);
         return;
     };
     stage.take(row, shape);
-    while stage.make() {
-        push(later, &mut stage.out, stage.shape, sink);
+    while let Some((row, shape)) = stage.make() {
+        push(later, row, shape, sink);
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn open(want: Want, max_job_bytes: u64) -> Result<Open, DeviceError> 
     let limits = adapter.limits();
     let caps = Caps {
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        max_buffer_bytes: limits.max_buffer_size,
         max_groups: limits.max_compute_workgroups_per_dimension,
         max_job_bytes,
     };

@@ -1,54 +1,60 @@
-//! An open device with its pipelines and buffers: runs batches of jobs. Lives on the device thread.
+//! An open device with its pipelines and memory: submits batches of jobs, and waits for them. Lives on the device thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::device::{self, Open, Want};
-use super::job::{Dispatch, Job};
-use super::pools::{Pools, Use};
-use super::stages::Pipelines;
+use super::job::{Done, Job, Unmade};
+use super::pipelines::Pipelines;
+use super::program::{Dispatch, Place, Program};
+use super::upload::Upload;
+use super::vram::{Lease, Reservation, Use, Vram};
 use super::{Caps, DeviceError};
 use crate::pixels::cpu;
-use crate::pixels::op::{Op, Size};
-use crate::pixels::pixmap::{Layout, Pixmap};
-use crate::pixels::plan::{Plan, PlanLimits};
+use crate::pixels::op::{Colour, Op, Size};
+use crate::pixels::orientation::Orientation;
+use crate::pixels::pixmap::{Layout, Picture, Pixmap, Source};
+use crate::pixels::plan::{Form, Plan, PlanLimits};
+use crate::pixels::stop::Stop;
 
 /// The largest difference from the cpu engine, of 255, that a device may show when it is verified. Both compute the
 /// same kernels; 16-bit floats and a rounding boundary make 1.
 const MAX_DIFFERENCE: u8 = 2;
 
-/// Bytes of idle buffers kept, as a part of the job budget.
-const IDLE_SHARE: u64 = 2;
-
-/// Buffers on lease to one job of a batch.
-struct Lease {
-    source: wgpu::Buffer,
-    constants: wgpu::Buffer,
-    even: wgpu::Buffer,
-    odd: wgpu::Buffer,
-    output: wgpu::Buffer,
-    read_back: wgpu::Buffer,
+/// A job on the device.
+struct Flying {
+    program: Program,
+    promised: Arc<Reservation>,
+    read_back: Lease,
+    /// Held until the device is done with them.
+    buffers: Vec<Lease>,
     mapped: Arc<AtomicBool>,
+}
+
+/// A batch on the device.
+pub(super) struct Flight {
+    jobs: Vec<Flying>,
+    submission: wgpu::SubmissionIndex,
 }
 
 pub(super) struct Machine {
     open: Open,
     pipelines: Pipelines,
-    pools: Pools,
+    vram: Arc<Vram>,
 }
 
 impl Machine {
-    /// Opens a device, compiles every stage, and verifies one small job (which also warms the pipelines).
+    /// Opens a device, compiles every stage, and verifies small jobs that run all of them (which also warms the pipelines).
     ///
     /// # Errors
     /// [`DeviceError`]; a device that computes something else than the cpu engine is refused.
-    pub(super) fn start(want: Want, max_job_bytes: u64, watchdog: Duration) -> Result<Self, DeviceError> {
-        let open = device::open(want, max_job_bytes)?;
+    pub(super) fn start(want: Want, budget_bytes: u64, watchdog: Duration) -> Result<Self, DeviceError> {
+        let open = device::open(want, budget_bytes)?;
         let pipelines = Pipelines::new(&open.device);
         open.fault.check()?;
-        let pools = Pools::new(max_job_bytes / IDLE_SHARE);
-        let mut machine = Self { open, pipelines, pools };
+        let vram = Arc::new(Vram::new(open.device.clone(), budget_bytes, open.caps.max_buffer_bytes));
+        let mut machine = Self { open, pipelines, vram };
         machine.verify(watchdog)?;
         Ok(machine)
     }
@@ -61,46 +67,106 @@ impl Machine {
         &self.open.description
     }
 
-    /// Runs the jobs in one submission and returns their bytes, in order.
+    pub(super) const fn vram(&self) -> &Arc<Vram> {
+        &self.vram
+    }
+
+    /// Sends the jobs to the device in one submission. On software adapters this waits for the submission before.
     ///
     /// # Errors
     /// The first [`DeviceError`]; the machine must then be dropped.
-    pub(super) fn run(&mut self, jobs: &[Job], watchdog: Duration) -> Result<Vec<Vec<u8>>, DeviceError> {
-        let started = Instant::now();
-        let mut encoder =
-            self.open.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("batch") });
-        let leases: Vec<Lease> = jobs.iter().map(|job| self.encode(job, &mut encoder)).collect();
+    pub(super) fn submit(&mut self, jobs: Vec<Job>) -> Result<Flight, DeviceError> {
+        let label = Some("batch");
+        let mut encoder = self.open.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
+        let mut flying = Vec::with_capacity(jobs.len());
+        let mut uploads = Vec::with_capacity(jobs.len());
+        // Uploads of all, then dispatches of all in one pass, then what comes back: a device may overlap the jobs.
+        for mut job in jobs {
+            let input = self.vram.lend(Use::Storage, job.program.up_bytes());
+            job.upload.unmap();
+            encoder.copy_buffer_to_buffer(
+                job.upload.buffer(),
+                0,
+                input.buffer(),
+                0,
+                job.program.up_bytes().next_multiple_of(4),
+            );
+            let slots = job.program.slots.iter().map(|bytes| self.vram.lend(Use::Storage, *bytes));
+            let buffers = std::iter::once(input).chain(slots).collect();
+            let read_back = self.vram.lend(Use::ReadBack, job.program.down_bytes());
+            uploads.push((job.upload, Arc::clone(&job.promised)));
+            flying.push(Flying {
+                program: job.program,
+                promised: job.promised,
+                read_back,
+                buffers,
+                mapped: Arc::new(AtomicBool::new(false)),
+            });
+        }
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes: None });
+        for job in &flying {
+            for dispatch in &job.program.dispatches {
+                self.dispatch(&mut pass, dispatch, job)?;
+            }
+        }
+        drop(pass);
+        for job in &flying {
+            for output in &job.program.outputs {
+                let Some(slot) = job.buffer(Place::Slot(output.slot)) else { continue };
+                encoder.copy_buffer_to_buffer(slot, 0, job.read_back.buffer(), output.offset, output.bytes);
+            }
+        }
         self.open.fault.check()?;
         let submission = self.open.queue.submit([encoder.finish()]);
-        for (job, lease) in jobs.iter().zip(&leases) {
-            let mapped = Arc::clone(&lease.mapped);
-            lease.read_back.map_async(wgpu::MapMode::Read, 0..job.output_bytes, move |result| {
+        for (upload, promised) in uploads {
+            upload.remap(promised);
+        }
+        for job in &mut flying {
+            let mapped = Arc::clone(&job.mapped);
+            job.read_back.mapped();
+            job.read_back.buffer().map_async(wgpu::MapMode::Read, 0..job.program.down_bytes(), move |result| {
                 mapped.store(result.is_ok(), Ordering::Release);
             });
         }
         self.open.fault.check()?;
-        let max_millis = u64::try_from(watchdog.as_millis()).unwrap_or(u64::MAX);
-        // On software adapters `submit` itself may have taken the time.
-        let timeout = Some(watchdog.saturating_sub(started.elapsed()));
-        let polled = self.open.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout });
+        Ok(Flight { jobs: flying, submission })
+    }
+
+    /// Waits for a batch at most so long. `Ok(false)`: it is not done yet.
+    ///
+    /// # Errors
+    /// [`DeviceError`]; the machine must then be dropped.
+    pub(super) fn wait(&mut self, flight: &Flight, longest: Duration) -> Result<bool, DeviceError> {
+        let submission_index = Some(flight.submission.clone());
+        let polled = self.open.device.poll(wgpu::PollType::Wait { submission_index, timeout: Some(longest) });
         self.open.fault.check()?;
         match polled {
-            Ok(_) => {}
-            Err(wgpu::PollError::Timeout) => return Err(DeviceError::Timeout { max_millis }),
+            Ok(_) => Ok(true),
+            Err(wgpu::PollError::Timeout) => Ok(false),
             Err(error @ wgpu::PollError::WrongSubmissionIndex(..)) => {
-                return Err(DeviceError::Invalid { reason: error.to_string() });
+                Err(DeviceError::Invalid { reason: error.to_string() })
             }
         }
-        let mut results = Vec::with_capacity(jobs.len());
-        for (job, lease) in jobs.iter().zip(leases) {
-            results.push(self.read(job, lease)?);
-        }
-        Ok(results)
+    }
+
+    /// The jobs of a batch that is done, in order.
+    ///
+    /// # Errors
+    /// [`DeviceError::Lost`] when a result could not be mapped.
+    pub(super) fn land(flight: Flight) -> Result<Vec<Done>, DeviceError> {
+        let done = |Flying { program, promised, read_back, mapped, .. }: Flying| {
+            let reason = || "a result could not be mapped".to_owned();
+            let is_mapped = mapped.load(Ordering::Acquire);
+            is_mapped
+                .then_some(Done { program, read_back, promised })
+                .ok_or_else(|| DeviceError::Lost { reason: reason() })
+        };
+        flight.jobs.into_iter().map(done).collect()
     }
 
     /// Lets idle buffers go and lets the device free what it holds: resources are freed on poll only.
     pub(super) fn idle(&mut self) -> Result<(), DeviceError> {
-        self.pools.clear();
+        self.vram.clear();
         let _ = self
             .open
             .device
@@ -114,106 +180,129 @@ impl Machine {
         self.open.device.destroy();
     }
 
-    fn encode(&mut self, job: &Job, encoder: &mut wgpu::CommandEncoder) -> Lease {
-        let max = self.open.caps.max_binding_bytes;
-        let device = &self.open.device;
-        let mut storage = |bytes| self.pools.lease(device, Use::Storage, bytes, max);
-        let source = storage(job.source.len() as u64);
-        let constants = storage(job.constants.len() as u64);
-        let even = storage(job.between.even.max(4));
-        let odd = storage(job.between.odd.max(4));
-        let output = storage(job.output_bytes);
-        let read_back = self.pools.lease(device, Use::ReadBack, job.output_bytes, max);
-        self.open.queue.write_buffer(&source, 0, &job.source);
-        self.open.queue.write_buffer(&constants, 0, &job.constants);
-        let mut from = (&source, job.source.len() as u64);
-        let last = job.dispatches.len().saturating_sub(1);
-        for (at, dispatch) in job.dispatches.iter().enumerate() {
-            let to = match at {
-                _ if at == last => (&output, job.output_bytes),
-                _ if at % 2 == 0 => (&even, job.between.even),
-                _ => (&odd, job.between.odd),
-            };
-            self.dispatch(encoder, dispatch, from, to, &constants);
-            from = to;
-        }
-        encoder.copy_buffer_to_buffer(&output, 0, &read_back, 0, job.output_bytes);
-        Lease { source, constants, even, odd, output, read_back, mapped: Arc::new(AtomicBool::new(false)) }
+    /// Has the device refuse a command on purpose: a buffer larger than any.
+    pub(super) fn misuse(&self) {
+        let usage = wgpu::BufferUsages::STORAGE;
+        let descriptor =
+            wgpu::BufferDescriptor { label: Some("drill"), size: 1 << 60, usage, mapped_at_creation: false };
+        drop(self.open.device.create_buffer(&descriptor));
     }
 
-    fn dispatch(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        dispatch: &Dispatch,
-        from: (&wgpu::Buffer, u64),
-        to: (&wgpu::Buffer, u64),
-        constants: &wgpu::Buffer,
-    ) {
-        let part = |buffer, range: &std::ops::Range<u64>| bound(buffer, range.start, range.end - range.start);
-        let entries = [
-            bound(from.0, 0, from.1),
-            bound(to.0, 0, to.1),
-            part(constants, &dispatch.rows),
-            part(constants, &dispatch.weights),
-            part(constants, &dispatch.params),
-        ];
+    /// Reports what a driver without memory reports.
+    pub(super) fn exhaust(&self) {
+        self.open.fault.record(DeviceError::OutOfMemory);
+    }
+
+    fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, its: &Dispatch, job: &Flying) -> Result<(), DeviceError> {
+        let missing = |what: &str| DeviceError::Invalid { reason: format!("a dispatch without its {what}") };
+        let constants = job.buffers.first().ok_or_else(|| missing("constants"))?.buffer();
+        let part = |range: &std::ops::Range<u64>| bound(constants, range.start, range.end - range.start);
+        let place = |(place, bytes): (Place, u64)| {
+            let start = if place == Place::Source { job.program.source_start() } else { 0 };
+            job.buffer(place).map(|buffer| bound(buffer, start, bytes)).ok_or_else(|| missing("buffer"))
+        };
+        let blocks = its.original.map_or_else(|| Ok(part(&its.rows)), place)?;
+        let entries = [place(its.from)?, place(its.to)?, blocks, part(&its.weights), part(&its.params)];
         let entries: Vec<wgpu::BindGroupEntry<'_>> = entries
             .into_iter()
             .zip(0..)
             .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
             .collect();
-        let label = Some(dispatch.stage.label());
-        let layout = &self.pipelines.layout;
+        let (label, layout) = (Some(its.stage.name()), &self.pipelines.layout);
         let group = self.open.device.create_bind_group(&wgpu::BindGroupDescriptor { label, layout, entries: &entries });
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes: None });
-        pass.set_pipeline(self.pipelines.get(dispatch.stage));
+        pass.set_pipeline(self.pipelines.get(its.stage).ok_or_else(|| missing("pipeline"))?);
         pass.set_bind_group(0, &group, &[]);
-        let [x, y] = dispatch.groups;
+        let [x, y] = its.groups;
         pass.dispatch_workgroups(x, y, 1);
-    }
-
-    fn read(&mut self, job: &Job, lease: Lease) -> Result<Vec<u8>, DeviceError> {
-        if !lease.mapped.load(Ordering::Acquire) {
-            return Err(DeviceError::Lost { reason: "the result could not be mapped".to_owned() });
-        }
-        let view = lease
-            .read_back
-            .get_mapped_range(0..job.output_bytes)
-            .map_err(|error| DeviceError::Invalid { reason: error.to_string() })?;
-        let bytes = view.to_vec();
-        drop(view);
-        lease.read_back.unmap();
-        for buffer in [lease.source, lease.constants, lease.even, lease.odd, lease.output] {
-            self.pools.give_back(Use::Storage, buffer);
-        }
-        self.pools.give_back(Use::ReadBack, lease.read_back);
-        Ok(bytes)
-    }
-
-    /// Runs a small picture through every stage and compares with the cpu engine.
-    fn verify(&mut self, watchdog: Duration) -> Result<(), DeviceError> {
-        let ops = [Op::Fit { side_px: 65 }, Op::Blur { sigma: 5.0 }];
-        let invalid = |reason: String| DeviceError::Invalid { reason };
-        let plan = Plan::new(&ops, Size::new(131, 67), &PlanLimits::default()).map_err(|e| invalid(e.to_string()))?;
-        let image = test_picture(plan.source()).map_err(|e| invalid(e.to_string()))?;
-        let job = Job::new(&plan, &image);
-        let bytes = self.run(std::slice::from_ref(&job), watchdog)?.pop().unwrap_or_default();
-        let want = cpu::run(&plan, &image).map_err(|e| invalid(e.to_string()))?;
-        let off = |(a, b): (&u8, &u8)| a.abs_diff(*b);
-        let got = bytes.iter().zip(want.data()).map(off).max().unwrap_or(u8::MAX);
-        if got > MAX_DIFFERENCE || bytes.len() != want.data().len() {
-            return Err(DeviceError::Wrong { got, max: MAX_DIFFERENCE });
-        }
         Ok(())
+    }
+
+    /// Runs small pictures through every pipeline and compares with the cpu engine.
+    fn verify(&mut self, watchdog: Duration) -> Result<(), DeviceError> {
+        let invalid = |reason: String| DeviceError::Invalid { reason };
+        let turn = Op::Orient(Orientation::ROTATE_90);
+        let sharpen = Op::Sharpen { sigma: 1.0, amount: 0.5 };
+        let lists: [&[Op]; 3] = [
+            &[Op::fit(65), Op::Blur { sigma: 5.0 }, turn],
+            &[Op::fit(30), sharpen, Op::Colour(Colour::Saturation(0.5))],
+            &[Op::Colour(Colour::Contrast(1.2)), sharpen],
+        ];
+        let size = Size::new(131, 67);
+        let plan = Plan::many(&lists, size, &PlanLimits::default()).map_err(|error| invalid(error.to_string()))?;
+        let planes = cpu::chroma::run(&test_picture(size, Layout::Rgb)?).map_err(|error| invalid(error.to_string()))?;
+        let packed = [Layout::Luma, Layout::Rgb, Layout::Rgba].map(|layout| test_picture(size, layout));
+        for image in packed {
+            let image = image?;
+            self.verify_one(&plan, (&image).into(), watchdog)?;
+        }
+        self.verify_one(&plan.with_form(Form::Ycbcr420), (&planes).into(), watchdog)
+    }
+
+    fn verify_one(&mut self, plan: &Plan, source: Source<'_>, watchdog: Duration) -> Result<(), DeviceError> {
+        let program = Program::new(plan, Upload::of(source, plan.region()));
+        let job = Job::new(program, source, &self.vram, &Stop::never()).map_err(|unmade| match unmade {
+            Unmade::Device(error) => error,
+            Unmade::Stopped(_) => DeviceError::Unavailable,
+        })?;
+        let started = Instant::now();
+        let flight = self.submit(vec![job])?;
+        // On software adapters `submit` itself may have taken the time.
+        if !self.wait(&flight, watchdog.saturating_sub(started.elapsed()))? {
+            let max_millis = u64::try_from(watchdog.as_millis()).unwrap_or(u64::MAX);
+            return Err(DeviceError::Timeout { max_millis });
+        }
+        let got = Self::land(flight)?.pop().map(Done::pictures).unwrap_or(Err(DeviceError::Unavailable))?;
+        let want = cpu::run_all(plan, source, &Stop::never())
+            .map_err(|error| DeviceError::Invalid { reason: error.to_string() })?;
+        let mut worst = if got.len() == want.len() { 0 } else { u8::MAX };
+        for (got, want) in got.iter().zip(&want) {
+            worst = worst.max(difference(got, want));
+        }
+        if worst > MAX_DIFFERENCE { Err(DeviceError::Wrong { got: worst, max: MAX_DIFFERENCE }) } else { Ok(()) }
     }
 }
 
-/// Ramps, stripes and half-transparent pixels.
-fn test_picture(size: Size) -> Result<Pixmap, crate::pixels::PixmapError> {
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.vram.close();
+    }
+}
+
+impl Flying {
+    /// The buffer of a place: the first holds constants and source.
+    fn buffer(&self, place: Place) -> Option<&wgpu::Buffer> {
+        let at = match place {
+            Place::Source => 0,
+            Place::Slot(slot) => slot + 1,
+        };
+        self.buffers.get(at).map(Lease::buffer)
+    }
+}
+
+/// The largest difference of a sample; 255 where the pictures are not of one kind.
+fn difference(got: &Picture, want: &Picture) -> u8 {
+    let largest = |a: &[u8], b: &[u8]| {
+        let off = a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(u8::MAX);
+        if a.len() == b.len() { off } else { u8::MAX }
+    };
+    match (got, want) {
+        (Picture::Packed(got), Picture::Packed(want)) => largest(got.data(), want.data()),
+        (Picture::Planar(got), Picture::Planar(want)) => {
+            let chroma = got.chroma().iter().zip(want.chroma()).map(|(got, want)| largest(got, want));
+            chroma.max().unwrap_or(u8::MAX).max(largest(got.luma(), want.luma()))
+        }
+        (Picture::Packed(_), Picture::Planar(_)) | (Picture::Planar(_), Picture::Packed(_)) => u8::MAX,
+    }
+}
+
+/// Ramps, stripes and, where there is alpha, half-transparent pixels.
+fn test_picture(size: Size, layout: Layout) -> Result<Pixmap, DeviceError> {
     let byte = |x: u32| u8::try_from(x % 256).unwrap_or(0);
     let pixel = |x: u32, y: u32| [byte(x * 2), byte(y * 3), byte((x / 8 + y / 8) % 2 * 255), byte(128 + (x + y) % 128)];
-    let data = (0..size.height).flat_map(|y| (0..size.width).flat_map(move |x| pixel(x, y))).collect();
-    Pixmap::new(size.width, size.height, Layout::Rgba, data)
+    let pixels = (0..size.height).flat_map(|y| (0..size.width).map(move |x| (x, y)));
+    let data = pixels.flat_map(|(x, y)| pixel(x, y).into_iter().take(layout.channels())).collect();
+    Pixmap::new(size.width, size.height, layout, data)
+        .map_err(|error| DeviceError::Invalid { reason: error.to_string() })
 }
 
 fn bound(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> wgpu::BindingResource<'_> {

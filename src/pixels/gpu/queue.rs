@@ -1,16 +1,21 @@
 //! The device thread and the handle that callers hold.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::device::Want;
-use super::job::Job;
-use super::machine::Machine;
+use super::job::{Done, Job, Unmade};
+use super::machine::{Flight, Machine};
+use super::program::Program;
+use super::vram::{Vram, VramStats};
 use super::{Caps, DeviceError};
+use crate::pixels::pixmap::{Picture, Source};
+use crate::pixels::stop::{Stop, Stopped};
 
 /// After this long without a job idle buffers go.
 const IDLE: Duration = Duration::from_secs(5);
@@ -32,9 +37,17 @@ pub struct DeviceOptions {
     pub watchdog: Duration,
     /// The most jobs in one submission.
     pub batch: usize,
-    /// The most bytes of buffers a batch may use.
-    pub max_job_bytes: u64,
+    /// The most submissions on the device at a time.
+    pub flights: usize,
+    /// The most bytes of buffers, those that jobs hold and those kept for the next.
+    pub budget_bytes: u64,
 }
+
+/// How long the thread waits for a batch before it looks for jobs to send behind it.
+const GLANCE: Duration = Duration::from_micros(500);
+
+/// How often a waiting caller looks whether it should still wait.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Faults on purpose: for tests, and to try a recovery in the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +58,25 @@ pub enum Drill {
     Stall,
     /// The device thread panics in the next batch.
     Panic,
+    /// The device refuses a command of the next batch.
+    Misuse,
+    /// The driver reports in the next batch that it has no memory.
+    Exhaust,
+}
+
+/// Why a job gave no pictures.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Its caller no longer wants them.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The device did not make them.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
 }
 
 /// A job's bytes, or why there are none.
-type Outcome = Result<Vec<u8>, DeviceError>;
+type Outcome = Result<Done, DeviceError>;
 
 enum Message {
     Run(Box<Job>, SyncSender<Outcome>),
@@ -60,14 +88,27 @@ enum Message {
 struct Shared {
     healthy: AtomicBool,
     rebuilds: AtomicU64,
+    /// The memory of the device there is now.
+    vram: Mutex<Option<Arc<Vram>>>,
     epoch: Instant,
-    /// Milliseconds from `epoch` to the start of the batch that runs, plus 1; 0 when none does.
+    /// Milliseconds from `epoch` to the start of the oldest batch on the device, plus 1; 0 when there is none.
     batch_started: AtomicU64,
+    /// Jobs that went into submissions, and submissions.
+    jobs: AtomicU64,
+    submissions: AtomicU64,
 }
 
 impl Shared {
     fn now(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn vram(&self) -> Option<Arc<Vram>> {
+        self.vram.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_vram(&self, vram: Option<Arc<Vram>>) {
+        *self.vram.lock().unwrap_or_else(PoisonError::into_inner) = vram;
     }
 }
 
@@ -91,8 +132,11 @@ impl Handle {
         let shared = Arc::new(Shared {
             healthy: AtomicBool::new(false),
             rebuilds: AtomicU64::new(0),
+            vram: Mutex::default(),
             epoch: Instant::now(),
             batch_started: AtomicU64::new(0),
+            jobs: AtomicU64::new(0),
+            submissions: AtomicU64::new(0),
         });
         let (sender, receiver) = sync_channel(options.queue_depth);
         let (report, started) = sync_channel(1);
@@ -101,10 +145,15 @@ impl Handle {
             let machine = start(&options);
             let said = machine.as_ref().map(|machine| (machine.caps(), machine.description().to_owned()));
             // Nobody is waiting any more only where the starter is gone, and then so is the sender of jobs.
-            let _ = report.send(said.map_err(DeviceError::clone));
+            let said = said.map_err(DeviceError::clone);
             if let Ok(machine) = machine {
+                theirs.set_vram(Some(Arc::clone(machine.vram())));
                 theirs.healthy.store(true, Ordering::Release);
-                Thread { options, shared: theirs, machine: Some(machine), failures: 0, drill: None }.serve(&receiver);
+                let _ = report.send(said);
+                let (machine, flights) = (Some(machine), VecDeque::new());
+                Thread { options, shared: theirs, machine, flights, failures: 0, drill: None }.serve(&receiver);
+            } else {
+                let _ = report.send(said);
             }
         };
         let thread = std::thread::Builder::new()
@@ -112,7 +161,6 @@ impl Handle {
             .spawn(body)
             .map_err(|error| DeviceError::Invalid { reason: error.to_string() })?;
         let (caps, description) = started.recv().map_err(|_gone| DeviceError::Panicked)??;
-        shared.healthy.store(true, Ordering::Release);
         Ok(Self { sender: Some(sender), thread: Some(thread), shared, options, caps, description })
     }
 
@@ -138,19 +186,37 @@ impl Handle {
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         let started = self.shared.batch_started.load(Ordering::Acquire);
-        let limit = u64::try_from(self.options.watchdog.as_millis()).unwrap_or(u64::MAX);
+        let limit = millis(self.options.watchdog);
         let stuck = started != 0 && self.shared.now().saturating_sub(started) > limit;
         self.shared.healthy.load(Ordering::Acquire) && !stuck
     }
 
-    /// Sends a job and waits for its bytes: four a pixel. Never waits longer than twice the watchdog.
+    /// How much memory of the device is in use.
+    #[must_use]
+    pub fn vram(&self) -> VramStats {
+        self.shared.vram().map_or_else(VramStats::default, |vram| vram.stats())
+    }
+
+    /// Jobs that were sent to the device, and in how many submissions.
+    #[must_use]
+    pub fn batches(&self) -> (u64, u64) {
+        (self.shared.jobs.load(Ordering::Relaxed), self.shared.submissions.load(Ordering::Relaxed))
+    }
+
+    /// Sends a job and waits for its pictures, one for each chain with steps. Never waits longer than twice the watchdog once the job is
+    /// sent; before that, for memory, as long as `stop` lets it.
     ///
     /// # Errors
-    /// [`DeviceError`]: busy, unavailable, or what went wrong with the device while the job was in it.
-    pub fn run(&self, job: Job) -> Outcome {
+    /// [`Failure`]: stopped, busy, unavailable, or what went wrong with the device while the job was in it.
+    pub fn run(&self, program: Program, source: Source<'_>, stop: &Stop) -> Result<Vec<Picture>, Failure> {
         if !self.is_healthy() {
-            return Err(DeviceError::Unavailable);
+            return Err(DeviceError::Unavailable.into());
         }
+        let vram = self.shared.vram().ok_or(DeviceError::Unavailable)?;
+        let job = Job::new(program, source, &vram, stop).map_err(|unmade| match unmade {
+            Unmade::Stopped(stopped) => Failure::Stopped(stopped),
+            Unmade::Device(error) => Failure::Device(error),
+        })?;
         let (answer, outcome) = sync_channel(1);
         let sender = self.sender.as_ref().ok_or(DeviceError::Unavailable)?;
         sender.try_send(Message::Run(Box::new(job), answer)).map_err(|refused| match refused {
@@ -158,14 +224,17 @@ impl Handle {
             TrySendError::Disconnected(_) => DeviceError::Unavailable,
         })?;
         let patience = self.options.watchdog.saturating_mul(2);
-        outcome.recv_timeout(patience).unwrap_or_else(|missing| {
-            Err(match missing {
-                RecvTimeoutError::Timeout => {
-                    DeviceError::Timeout { max_millis: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX) }
-                }
-                RecvTimeoutError::Disconnected => DeviceError::Unavailable,
-            })
-        })
+        let sent = Instant::now();
+        loop {
+            match outcome.recv_timeout(LOOK) {
+                Ok(done) => return Ok(done?.pictures()?),
+                Err(RecvTimeoutError::Disconnected) => return Err(DeviceError::Unavailable.into()),
+                Err(RecvTimeoutError::Timeout) => stop.check()?,
+            }
+            if sent.elapsed() > patience {
+                return Err(DeviceError::Timeout { max_millis: millis(patience) }.into());
+            }
+        }
     }
 
     /// Arranges a fault.
@@ -196,8 +265,19 @@ impl Drop for Handle {
 }
 
 fn start(options: &DeviceOptions) -> Result<Machine, DeviceError> {
-    let start = || Machine::start(options.want, options.max_job_bytes, options.watchdog);
+    let start = || Machine::start(options.want, options.budget_bytes, options.watchdog);
     catch_unwind(AssertUnwindSafe(start)).unwrap_or(Err(DeviceError::Panicked))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A batch on the device, who waits for it, and when it began: when it was sent, or when the one before it ended.
+struct Sent {
+    flight: Flight,
+    answers: Vec<SyncSender<Outcome>>,
+    began: Instant,
 }
 
 /// The thread's own state.
@@ -206,6 +286,8 @@ struct Thread {
     shared: Arc<Shared>,
     /// `None` while the device is to be rebuilt.
     machine: Option<Machine>,
+    /// Oldest first.
+    flights: VecDeque<Sent>,
     /// Faults since the last good batch.
     failures: u32,
     drill: Option<Drill>,
@@ -215,23 +297,26 @@ impl Thread {
     fn serve(mut self, receiver: &Receiver<Message>) {
         let mut rebuild_at = Instant::now();
         loop {
-            let wait = match self.machine {
-                Some(_) => IDLE,
-                None => rebuild_at.saturating_duration_since(Instant::now()),
-            };
-            let fault = match receiver.recv_timeout(wait) {
-                Ok(Message::Drill(drill)) => {
-                    self.drill = Some(drill);
-                    None
+            let fault = if self.flights.len() >= self.options.flights {
+                self.land(self.options.watchdog).err()
+            } else {
+                match self.next(receiver, rebuild_at) {
+                    Ok(Message::Drill(drill)) => {
+                        self.drill = Some(drill);
+                        None
+                    }
+                    Ok(Message::Run(job, answer)) => self.batch(*job, answer, receiver).err(),
+                    Err(RecvTimeoutError::Timeout) if !self.flights.is_empty() => self.land(GLANCE).err(),
+                    Err(RecvTimeoutError::Timeout) => match self.machine.as_mut() {
+                        Some(machine) => machine.idle().err(),
+                        None => self.rebuild().err(),
+                    },
+                    Err(RecvTimeoutError::Disconnected) if self.flights.is_empty() => return,
+                    Err(RecvTimeoutError::Disconnected) => self.land(self.options.watchdog).err(),
                 }
-                Ok(Message::Run(job, answer)) => self.batch(*job, answer, receiver).err(),
-                Err(RecvTimeoutError::Timeout) => match self.machine.as_mut() {
-                    Some(machine) => machine.idle().err(),
-                    None => self.rebuild().err(),
-                },
-                Err(RecvTimeoutError::Disconnected) => return,
             };
             if let Some(fault) = fault {
+                self.lose(&fault);
                 self.failures += 1;
                 let pause = FIRST_PAUSE.saturating_mul(1 << (self.failures - 1).min(10)).min(LONGEST_PAUSE);
                 rebuild_at = Instant::now() + pause;
@@ -240,85 +325,164 @@ impl Thread {
         }
     }
 
+    /// The next message: waits for it only while nothing is on the device.
+    fn next(&self, receiver: &Receiver<Message>, rebuild_at: Instant) -> Result<Message, RecvTimeoutError> {
+        if self.flights.is_empty() {
+            let rebuild_in = rebuild_at.saturating_duration_since(Instant::now());
+            return receiver.recv_timeout(self.machine.as_ref().map_or(rebuild_in, |_| IDLE));
+        }
+        receiver.try_recv().map_err(|error| match error {
+            TryRecvError::Empty => RecvTimeoutError::Timeout,
+            TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+        })
+    }
+
     fn rebuild(&mut self) -> Result<(), DeviceError> {
         let machine = start(&self.options)?;
         tracing::info!(device = machine.description(), "the device is back");
+        self.shared.set_vram(Some(Arc::clone(machine.vram())));
         self.machine = Some(machine);
         self.shared.healthy.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Runs this job and what else waits, up to the batch's size and bytes; answers each. On a fault the device is gone.
+    /// Sends this job and what else waits, up to the batch's size. Jobs that nobody waits for any more are left out.
     fn batch(
         &mut self,
         job: Job,
         answer: SyncSender<Outcome>,
         receiver: &Receiver<Message>,
     ) -> Result<(), DeviceError> {
-        let Some(mut machine) = self.machine.take() else {
-            // A caller that went away needs no answer.
-            let _ = answer.send(Err(DeviceError::Unavailable));
-            return Ok(());
-        };
-        let mut bytes = job.buffer_bytes();
-        let (mut jobs, mut answers) = (vec![job], vec![answer]);
-        while jobs.len() < self.options.batch && bytes < self.options.max_job_bytes / 2 {
+        let (mut jobs, mut answers) = (Vec::new(), Vec::new());
+        self.add(job, answer, &mut jobs, &mut answers);
+        while jobs.len() < self.options.batch {
             match receiver.try_recv() {
-                Ok(Message::Run(job, answer)) => {
-                    bytes += job.buffer_bytes();
-                    jobs.push(*job);
-                    answers.push(answer);
-                }
+                Ok(Message::Run(job, answer)) => self.add(*job, answer, &mut jobs, &mut answers),
                 Ok(Message::Drill(drill)) => self.drill = Some(drill),
                 Err(_) => break,
             }
         }
-        self.shared.batch_started.store(self.shared.now(), Ordering::Release);
-        let outcome = self.guarded(&mut machine, &jobs);
-        match &outcome {
-            Ok(_) => {
-                self.machine = Some(machine);
-                self.failures = 0;
-            }
-            Err(_) => {
-                self.shared.healthy.store(false, Ordering::Release);
-                self.shared.rebuilds.fetch_add(1, Ordering::Relaxed);
-                // Dropping a lost device may panic in a driver too.
-                if catch_unwind(AssertUnwindSafe(|| drop(machine))).is_err() {
-                    tracing::warn!("the lost device panicked while it was dropped");
-                }
-            }
+        if jobs.is_empty() {
+            return Ok(());
         }
-        self.shared.batch_started.store(0, Ordering::Release);
-        let (results, outcome): (Vec<Outcome>, _) = match outcome {
-            Ok(bytes) => (bytes.into_iter().map(Ok).collect(), Ok(())),
-            Err(fault) => (vec![Err(fault.clone()); answers.len()], Err(fault)),
-        };
-        for (answer, result) in answers.into_iter().zip(results) {
-            let _ = answer.send(result);
+        let Some(mut machine) = self.machine.take() else { return Ok(()) };
+        let began = Instant::now();
+        self.shared.jobs.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+        self.shared.submissions.fetch_add(1, Ordering::Relaxed);
+        if self.flights.is_empty() {
+            self.shared.batch_started.store(self.shared.now(), Ordering::Release);
         }
-        outcome
-    }
-
-    /// Runs the jobs; a panic in a driver, or in wgpu, is a fault like any other.
-    fn guarded(&mut self, machine: &mut Machine, jobs: &[Job]) -> Result<Vec<Vec<u8>>, DeviceError> {
         let drill = self.drill.take();
         let watchdog = self.options.watchdog;
         let work = || {
-            let watchdog = match drill {
-                Some(Drill::Lose) => {
-                    machine.lose();
-                    watchdog
-                }
+            match drill {
+                Some(Drill::Lose) => machine.lose(),
                 Some(Drill::Stall) => {
                     std::thread::sleep(watchdog.saturating_mul(3));
-                    Duration::ZERO
+                    return Err(DeviceError::Timeout { max_millis: millis(watchdog) });
                 }
                 Some(Drill::Panic) => std::panic::resume_unwind(Box::new("drill")),
-                None => watchdog,
-            };
-            machine.run(jobs, watchdog)
+                Some(Drill::Misuse) => machine.misuse(),
+                Some(Drill::Exhaust) => machine.exhaust(),
+                None => {}
+            }
+            machine.submit(jobs)
         };
-        catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(DeviceError::Panicked))
+        let sent = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(DeviceError::Panicked));
+        self.machine = Some(machine);
+        match sent {
+            Ok(flight) => self.flights.push_back(Sent { flight, answers, began }),
+            Err(fault) => {
+                self.mark_lost();
+                tell(answers, &fault);
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&self, job: Job, answer: SyncSender<Outcome>, jobs: &mut Vec<Job>, answers: &mut Vec<SyncSender<Outcome>>) {
+        let current = self.machine.as_ref().is_some_and(|machine| Arc::ptr_eq(machine.vram(), job.promised.vram()));
+        if !current {
+            // Made for a device that is gone. A caller that went away needs no answer.
+            let _ = answer.send(Err(DeviceError::Unavailable));
+        } else if job.stop.check().is_ok() {
+            jobs.push(job);
+            answers.push(answer);
+        }
+    }
+
+    /// Waits for the oldest batch, so long or until its time is over, and answers its jobs.
+    fn land(&mut self, longest: Duration) -> Result<(), DeviceError> {
+        let (Some(oldest), Some(machine)) = (self.flights.front(), self.machine.as_mut()) else { return Ok(()) };
+        let left = self.options.watchdog.saturating_sub(oldest.began.elapsed());
+        let wait = || machine.wait(&oldest.flight, longest.min(left));
+        let landed = catch_unwind(AssertUnwindSafe(wait)).unwrap_or(Err(DeviceError::Panicked))?;
+        if !landed {
+            let overdue = left <= longest;
+            return if overdue {
+                Err(DeviceError::Timeout { max_millis: millis(self.options.watchdog) })
+            } else {
+                Ok(())
+            };
+        }
+        let Some(Sent { flight, answers, .. }) = self.flights.pop_front() else { return Ok(()) };
+        let started = if let Some(next) = self.flights.front_mut() {
+            next.began = Instant::now();
+            self.shared.now()
+        } else {
+            0
+        };
+        self.shared.batch_started.store(started, Ordering::Release);
+        match Machine::land(flight) {
+            Ok(done) => {
+                self.failures = 0;
+                for (answer, done) in answers.into_iter().zip(done) {
+                    // A caller that went away gives the memory back right here.
+                    let _ = answer.send(Ok(done));
+                }
+                Ok(())
+            }
+            Err(fault) => {
+                self.mark_lost();
+                tell(answers, &fault);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Says to the outside that the device is gone, before anybody is told why.
+    fn mark_lost(&self) {
+        self.shared.set_vram(None);
+        if self.shared.healthy.swap(false, Ordering::AcqRel) {
+            self.shared.rebuilds.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Throws the device away; whoever waits is told why.
+    fn lose(&mut self, fault: &DeviceError) {
+        let Some(machine) = self.machine.take() else { return };
+        self.mark_lost();
+        let flights = std::mem::take(&mut self.flights);
+        let answers: Vec<_> = flights.into_iter().map(|Sent { flight, answers, .. }| (flight, answers)).collect();
+        // Dropping what is left of a lost device may panic in a driver too.
+        let drop_all = || {
+            for (flight, answers) in answers {
+                tell(answers, fault);
+                drop(flight);
+            }
+            drop(machine);
+        };
+        if catch_unwind(AssertUnwindSafe(drop_all)).is_err() {
+            tracing::warn!("the lost device panicked while it was dropped");
+        }
+        self.shared.batch_started.store(0, Ordering::Release);
+    }
+}
+
+fn tell(answers: Vec<SyncSender<Outcome>>, fault: &DeviceError) {
+    for answer in answers {
+        // A caller that went away needs no answer.
+        let _ = answer.send(Err(fault.clone()));
     }
 }

@@ -1,161 +1,143 @@
-//! The stages as shaders: their sources and their compiled pipelines.
+//! The stages as shaders: their sources, and which pipelines are made of them.
 
-use super::params;
+use crate::pixels::op::Size;
 
-/// `horizontal`: its own file and what it calls.
-pub const HORIZONTAL_WGSL: &str = concat!(
-    include_str!("../../../shaders/common/four.wgsl"),
-    include_str!("../../../shaders/common/half.wgsl"),
-    include_str!("../../../shaders/common/srgb.wgsl"),
-    include_str!("../../../shaders/horizontal.wgsl")
-);
+macro_rules! joined {
+    ($($name:literal),+) => {
+        concat!($(include_str!(concat!("../../../shaders/", $name, ".wgsl"))),+)
+    };
+}
 
-/// `vertical`: its own file and what it calls.
-pub const VERTICAL_WGSL: &str = concat!(
-    include_str!("../../../shaders/common/four.wgsl"),
-    include_str!("../../../shaders/common/half.wgsl"),
-    include_str!("../../../shaders/common/srgb.wgsl"),
-    include_str!("../../../shaders/vertical.wgsl")
-);
+/// The form of what a stage reads; the numbers are those of `SOURCE` in the shaders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// Two words of 16-bit floats a pixel: linear light, premultiplied.
+    Half,
+    /// 4 bytes a pixel: sRGB-encoded, straight alpha.
+    Rgba,
+    /// 3 bytes a pixel.
+    Rgb,
+    /// A byte a pixel.
+    Grey,
+    /// Luma, then both chroma planes, each from a whole word on.
+    Planes,
+}
 
-/// A shader and one of its entry points.
+impl From {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Half, Self::Rgba, Self::Rgb, Self::Grey, Self::Planes];
+
+    const fn number(self) -> f64 {
+        match self {
+            Self::Half => 0.0,
+            Self::Rgba => 1.0,
+            Self::Rgb => 2.0,
+            Self::Grey => 3.0,
+            Self::Planes => 4.0,
+        }
+    }
+}
+
+/// The form of what a stage writes; the numbers are those of `RESULT` in the shaders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Two words of 16-bit floats a pixel.
+    Half,
+    /// 4 bytes a pixel: sRGB-encoded, straight alpha.
+    Rgba,
+}
+
+impl To {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Half, Self::Rgba];
+
+    const fn number(self) -> f64 {
+        match self {
+            Self::Half => 0.0,
+            Self::Rgba => 1.0,
+        }
+    }
+}
+
+/// A shader in the form it is run in: one pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// `horizontal`, from 8-bit pixels.
-    HorizontalFirst,
-    /// `horizontal`, from 16-bit floats.
-    HorizontalMiddle,
-    /// `vertical`, to 16-bit floats.
-    VerticalMiddle,
-    /// `vertical`, to 8-bit pixels.
-    VerticalLast,
+    /// Along the rows, to 16-bit floats.
+    Horizontal(From),
+    /// Along the columns, from 16-bit floats.
+    Vertical(To),
+    /// Two pictures of 16-bit floats to one.
+    Sharpen(To),
+    /// From 16-bit floats.
+    Colour(To),
+    /// From RGBA to RGBA.
+    Orient,
+    /// From RGBA to planes.
+    Chroma,
 }
 
 impl Stage {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::HorizontalFirst, Self::HorizontalMiddle, Self::VerticalMiddle, Self::VerticalLast];
+    pub const ALL: [Self; 13] = [
+        Self::Horizontal(From::Half),
+        Self::Horizontal(From::Rgba),
+        Self::Horizontal(From::Rgb),
+        Self::Horizontal(From::Grey),
+        Self::Horizontal(From::Planes),
+        Self::Vertical(To::Half),
+        Self::Vertical(To::Rgba),
+        Self::Sharpen(To::Half),
+        Self::Sharpen(To::Rgba),
+        Self::Colour(To::Half),
+        Self::Colour(To::Rgba),
+        Self::Orient,
+        Self::Chroma,
+    ];
 
-    /// The label that profilers and validation show.
+    /// Its shader, its entry point, and the label that profilers and validation show.
     #[must_use]
-    pub const fn label(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::HorizontalFirst => "horizontal.first",
-            Self::HorizontalMiddle => "horizontal.middle",
-            Self::VerticalMiddle => "vertical.middle",
-            Self::VerticalLast => "vertical.last",
+            Self::Horizontal(_) => "horizontal",
+            Self::Vertical(_) => "vertical",
+            Self::Sharpen(_) => "sharpen",
+            Self::Colour(_) => "colour",
+            Self::Orient => "orient",
+            Self::Chroma => "chroma",
         }
     }
 
-    /// The joined source.
+    /// The joined source: its own file and what it calls.
     #[must_use]
     pub const fn source(self) -> &'static str {
         match self {
-            Self::HorizontalFirst | Self::HorizontalMiddle => HORIZONTAL_WGSL,
-            Self::VerticalMiddle | Self::VerticalLast => VERTICAL_WGSL,
+            Self::Horizontal(_) => joined!("common/four", "common/half", "common/srgb", "common/ycbcr", "horizontal"),
+            Self::Vertical(_) => joined!("common/four", "common/half", "common/srgb", "vertical"),
+            Self::Sharpen(_) => joined!("common/half", "common/srgb", "sharpen"),
+            Self::Colour(_) => joined!("common/half", "common/srgb", "colour"),
+            Self::Orient => joined!("orient"),
+            Self::Chroma => joined!("common/ycbcr", "chroma"),
         }
     }
 
-    /// The entry point in it.
+    /// The constant of the pipeline, if it has one.
     #[must_use]
-    pub const fn entry_point(self) -> &'static str {
+    pub const fn constant(self) -> Option<(&'static str, f64)> {
         match self {
-            Self::HorizontalFirst => "first",
-            Self::HorizontalMiddle | Self::VerticalMiddle => "middle",
-            Self::VerticalLast => "last",
+            Self::Horizontal(from) => Some(("SOURCE", from.number())),
+            Self::Vertical(to) | Self::Sharpen(to) | Self::Colour(to) => Some(("RESULT", to.number())),
+            Self::Orient | Self::Chroma => None,
         }
     }
 
-    /// Workgroups for a result of this size, in x and y: 64 invocations each, in x; 4 columns of 2
-    /// rows, or 4 rows of 1 column, an invocation.
+    /// Workgroups for a result of this size, in x and y, 64 invocations each, in x. An invocation makes 4 columns of 2
+    /// rows, 4 rows of 1 column, a pixel, or, where the size is that of words, a word.
     #[must_use]
-    pub const fn groups(self, width: u32, height: u32) -> [u32; 2] {
+    pub const fn groups(self, Size { width, height }: Size) -> [u32; 2] {
         match self {
-            Self::HorizontalFirst | Self::HorizontalMiddle => [width.div_ceil(4).div_ceil(64), height.div_ceil(2)],
-            Self::VerticalMiddle | Self::VerticalLast => [width.div_ceil(64), height.div_ceil(4)],
-        }
-    }
-}
-
-/// What both shaders bind, in order: source, result, blocks, weights, parameters.
-#[derive(Debug)]
-pub(super) struct Pipelines {
-    pub(super) layout: wgpu::BindGroupLayout,
-    horizontal_first: wgpu::ComputePipeline,
-    horizontal_middle: wgpu::ComputePipeline,
-    vertical_middle: wgpu::ComputePipeline,
-    vertical_last: wgpu::ComputePipeline,
-}
-
-impl Pipelines {
-    /// Compiles every stage. Errors go to the device's handler.
-    pub(super) fn new(device: &wgpu::Device) -> Self {
-        let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
-        let kinds = [storage(true), storage(false), storage(true), storage(true), wgpu::BufferBindingType::Uniform];
-        let entries: Vec<wgpu::BindGroupLayoutEntry> = kinds
-            .into_iter()
-            .zip(0..)
-            .map(|(ty, binding)| wgpu::BindGroupLayoutEntry {
-                binding,
-                visibility: wgpu::ShaderStages::COMPUTE,
-                ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
-                count: None,
-            })
-            .collect();
-        let layout = device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some("stage"), entries: &entries });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some("stage"),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let module = |label, source: &'static str| {
-            let source = wgpu::ShaderSource::Wgsl(source.into());
-            device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(label), source })
-        };
-        let horizontal = module("horizontal", HORIZONTAL_WGSL);
-        let vertical = module("vertical", VERTICAL_WGSL);
-        let pipeline = |stage: Stage, module| {
-            device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(stage.label()),
-                layout: Some(&pipeline_layout),
-                module,
-                entry_point: Some(stage.entry_point()),
-                compilation_options: wgpu::PipelineCompilationOptions::default(),
-                cache: None,
-            })
-        };
-        Self {
-            horizontal_first: pipeline(Stage::HorizontalFirst, &horizontal),
-            horizontal_middle: pipeline(Stage::HorizontalMiddle, &horizontal),
-            vertical_middle: pipeline(Stage::VerticalMiddle, &vertical),
-            vertical_last: pipeline(Stage::VerticalLast, &vertical),
-            layout,
-        }
-    }
-
-    pub(super) const fn get(&self, stage: Stage) -> &wgpu::ComputePipeline {
-        match stage {
-            Stage::HorizontalFirst => &self.horizontal_first,
-            Stage::HorizontalMiddle => &self.horizontal_middle,
-            Stage::VerticalMiddle => &self.vertical_middle,
-            Stage::VerticalLast => &self.vertical_last,
-        }
-    }
-}
-
-/// The parameters of a stage, as its shader reads them.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Params {
-    Horizontal(params::Horizontal),
-    Vertical(params::Vertical),
-}
-
-impl Params {
-    pub(super) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Horizontal(params) => bytemuck::bytes_of(params),
-            Self::Vertical(params) => bytemuck::bytes_of(params),
+            Self::Horizontal(_) => [width.div_ceil(4).div_ceil(64), height.div_ceil(2)],
+            Self::Vertical(_) => [width.div_ceil(64), height.div_ceil(4)],
+            Self::Sharpen(_) | Self::Colour(_) | Self::Orient | Self::Chroma => [width.div_ceil(64), height],
         }
     }
 }

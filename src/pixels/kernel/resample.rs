@@ -1,0 +1,209 @@
+//! Kernels that reduce a line: a filter, sampled where each output sample looks, cut off and renormalised at the edges.
+
+use std::f64::consts::PI;
+
+use super::{Band, Kernel};
+
+/// The filters to reduce with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ResizeFilter {
+    /// `sinc(x) sinc(x / 3)`, three lobes: the sharpest, with a little ringing.
+    #[default]
+    Lanczos3,
+    /// The cubic of Keys with `a = -1/2` (Cubic Convolution Interpolation, 1981): sharp, one small negative lobe.
+    CatmullRom,
+    /// The cubic of Mitchell and Netravali with `B = C = 1/3` (Reconstruction Filters in Computer Graphics, 1988).
+    Mitchell,
+    /// A triangle.
+    Bilinear,
+    /// The mean of the pixels under an output pixel, those at its ends by how much of them it covers.
+    Box,
+}
+
+impl ResizeFilter {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Lanczos3, Self::CatmullRom, Self::Mitchell, Self::Bilinear, Self::Box];
+
+    /// Its name, as people type it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lanczos3 => "lanczos3",
+            Self::CatmullRom => "catmullrom",
+            Self::Mitchell => "mitchell",
+            Self::Bilinear => "bilinear",
+            Self::Box => "box",
+        }
+    }
+
+    /// The radius outside which it is zero, at scale 1.
+    #[must_use]
+    pub const fn support(self) -> f64 {
+        match self {
+            Self::Lanczos3 => 3.0,
+            Self::CatmullRom | Self::Mitchell => 2.0,
+            Self::Bilinear => 1.0,
+            Self::Box => 0.5,
+        }
+    }
+
+    /// Its value at `x`; not normalised.
+    fn at(self, x: f64) -> f64 {
+        let x = x.abs();
+        if x >= self.support() {
+            return 0.0;
+        }
+        match self {
+            Self::Lanczos3 => lanczos3(x),
+            Self::CatmullRom => cubic(x, 0.0, 0.5),
+            Self::Mitchell => cubic(x, 1.0 / 3.0, 1.0 / 3.0),
+            Self::Bilinear => 1.0 - x,
+            Self::Box => 1.0,
+        }
+    }
+}
+
+/// Weights smaller than this, of a peak of 1, are zeros seen through rounding.
+const NOTHING: f64 = 1e-12;
+
+/// The kernel that makes `target_len` samples of `source_len`.
+///
+/// Sample centres lie at half integers, so output `i` looks at source position `(i + 1/2) * ratio - 1/2`. When
+/// reducing, the filter is stretched by the ratio: it must cut off at the *target's* highest frequency. Beyond the
+/// edge nothing is invented: weights there are dropped and the rest renormalised.
+///
+/// `None` when a length is zero. Costs `target_len * 2 * support * ratio` values of the filter.
+#[must_use]
+pub fn resample(filter: ResizeFilter, source_len: u32, target_len: u32) -> Option<Kernel> {
+    if source_len == 0 || target_len == 0 {
+        return None;
+    }
+    if source_len == target_len {
+        return Some(Kernel::identity(source_len));
+    }
+    let ratio = f64::from(source_len) / f64::from(target_len);
+    let scale = ratio.max(1.0);
+    let centre = |at: u32| (f64::from(at) + 0.5).mul_add(ratio, -0.5);
+    let bands: Vec<Band> = (0..target_len).map(|at| band(filter, centre(at), scale, source_len)).collect();
+    Kernel::from_bands(source_len, &bands)
+}
+
+fn band(filter: ResizeFilter, centre: f64, scale: f64, source_len: u32) -> Band {
+    let weight = |at: u32| match filter {
+        // A pixel covers half a pixel to each side of its centre: the length of what it shares with the box.
+        ResizeFilter::Box => {
+            let (low, high) = (centre - scale / 2.0, centre + scale / 2.0);
+            ((f64::from(at) + 0.5).min(high) - (f64::from(at) - 0.5).max(low)).max(0.0)
+        }
+        ResizeFilter::Lanczos3 | ResizeFilter::CatmullRom | ResizeFilter::Mitchell | ResizeFilter::Bilinear => {
+            filter.at((f64::from(at) - centre) / scale)
+        }
+    };
+    // A pixel more on each side: the box reaches pixels whose centres are outside of it.
+    let reach = filter.support() * scale + 1.0;
+    let mut first = index((centre - reach).ceil().max(0.0)).min(source_len - 1);
+    let last = index((centre + reach).floor().max(0.0)).min(source_len - 1);
+    while first < last && weight(first).abs() < NOTHING {
+        first += 1;
+    }
+    let mut weights: Vec<f64> = (first..=last).map(weight).collect();
+    while weights.len() > 1 && weights.last().is_some_and(|weight| weight.abs() < NOTHING) {
+        weights.pop();
+    }
+    Band { first, weights }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; positions are 0 or more")]
+fn index(position: f64) -> u32 {
+    position as u32
+}
+
+/// `sinc(x) * sinc(x / 3)`. One sine: `sin(3t) = 3 sin t - 4 sin^3 t` with `t = pi x / 3`.
+fn lanczos3(x: f64) -> f64 {
+    let third = PI * x / 3.0;
+    if third.abs() < 1e-9 {
+        return 1.0;
+    }
+    let sine = third.sin();
+    let whole = sine * (4.0 * sine).mul_add(-sine, 3.0);
+    3.0 * whole * sine / (PI * x).powi(2)
+}
+
+/// The two-parameter cubics of Mitchell and Netravali, for `0 <= x < 2`.
+fn cubic(x: f64, b: f64, c: f64) -> f64 {
+    let six_times = if x < 1.0 {
+        (12.0 - 9.0 * b - 6.0 * c) * x.powi(3) + (-18.0 + 12.0 * b + 6.0 * c) * x.powi(2) + (6.0 - 2.0 * b)
+    } else {
+        (-b - 6.0 * c) * x.powi(3)
+            + (6.0 * b + 30.0 * c) * x.powi(2)
+            + (-12.0 * b - 48.0 * c) * x
+            + (8.0 * b + 24.0 * c)
+    };
+    six_times / 6.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lanczos(source: u32, target: u32) -> Option<Kernel> {
+        resample(ResizeFilter::Lanczos3, source, target)
+    }
+
+    #[test]
+    fn the_window_is_the_textbook_one() {
+        let sinc = |x: f64| if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
+        for step in -350..=350 {
+            let x = f64::from(step) / 100.0;
+            let want = if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 };
+            let got = ResizeFilter::Lanczos3.at(x);
+            assert!((got - want).abs() < 1e-13, "{x}: {got} {want}");
+        }
+    }
+
+    #[test]
+    fn cubics_have_their_known_values_and_every_filter_sums_to_one_on_the_grid() {
+        assert_eq!([0.0, 1.0].map(|x| ResizeFilter::CatmullRom.at(x)), [1.0, 0.0], "it interpolates");
+        assert!((ResizeFilter::Mitchell.at(0.0) - 8.0 / 9.0).abs() < 1e-15);
+        assert!((ResizeFilter::Mitchell.at(1.0) - 1.0 / 18.0).abs() < 1e-15);
+        for filter in ResizeFilter::ALL.into_iter().filter(|filter| *filter != ResizeFilter::Lanczos3) {
+            for step in 0..20 {
+                let offset = f64::from(step) / 20.0 - 0.5 + 1e-9;
+                let sum: f64 = (-4..=4).map(|at| filter.at(f64::from(at) + offset)).sum();
+                assert!((sum - 1.0).abs() < 1e-12, "{filter:?} {offset} {sum}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_box_is_the_mean_of_what_it_covers() {
+        // 3 to 2: each output covers one pixel and half of the middle one.
+        let kernel = resample(ResizeFilter::Box, 3, 2).unwrap();
+        let row = |at: usize| kernel.row_weights(kernel.rows()[at])[..2].to_vec();
+        for (got, want) in [(row(0), [2.0, 1.0]), (row(1), [1.0, 2.0])] {
+            assert!(got.iter().zip(want).all(|(got, third)| (got - third / 3.0).abs() < 1e-6), "{got:?}");
+        }
+        let kernel = resample(ResizeFilter::Box, 100, 25).unwrap();
+        assert_eq!((kernel.taps(), kernel.weights()[..4].to_vec()), (4, vec![0.25; 4]));
+    }
+
+    #[test]
+    fn equal_lengths_change_nothing_and_integer_ratios_share_their_rows() {
+        for filter in ResizeFilter::ALL {
+            assert_eq!(resample(filter, 5, 5), Some(Kernel::identity(5)));
+            assert_eq!(resample(filter, 0, 1), None);
+        }
+        let half = lanczos(200, 100).unwrap();
+        assert_eq!(half.taps(), 12);
+        assert!(half.weights().len() <= 7 * half.stride(), "one inner row and three at each edge");
+    }
+
+    #[test]
+    fn a_single_source_sample_or_target_sample_works() {
+        for filter in ResizeFilter::ALL {
+            assert_eq!(resample(filter, 1, 1).unwrap().taps(), 1);
+            let one = resample(filter, 7, 1).unwrap();
+            assert_eq!((one.taps(), one.target_len()), (7, 1), "{filter:?}");
+        }
+    }
+}
