@@ -20,6 +20,7 @@ mod webp;
 
 use crate::domain::{Details, Format, OutputFormat};
 use crate::pixels::Pixmap;
+use crate::pixels::pixmap::Picture;
 
 pub use self::budget::Budget;
 pub use self::encode::Quality;
@@ -223,6 +224,17 @@ fn decode_unguarded(bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError>
 /// [`CodecError::TooLargeForFormat`], [`CodecError::Encode`].
 pub fn encode(pixmap: &Pixmap, format: OutputFormat, quality: Quality) -> Result<Vec<u8>, CodecError> {
     guard(encode::name(format), || encode::encode(pixmap, format, quality))
+}
+
+/// The same of a picture in either form; planes of 4:2:0 go into a JPEG as they are.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_picture(picture: &Picture, format: OutputFormat, quality: Quality) -> Result<Vec<u8>, CodecError> {
+    match picture {
+        Picture::Packed(pixmap) => encode(pixmap, format, quality),
+        Picture::Planar(planes) => guard(encode::name(format), || encode::encode_planes(planes, format, quality)),
+    }
 }
 
 /// An upper estimate, from the header, of the bytes that [`decode`] will hold at its peak; `bytes` itself not counted.

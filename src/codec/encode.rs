@@ -2,9 +2,10 @@
 
 use image::ImageEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use jpeg_encoder::SamplingFactor;
+use jpeg_encoder::{ChromaSubsamplingMethod, ImageBuffer, JpegColorType, SamplingFactor};
 
 use crate::domain::OutputFormat;
+use crate::pixels::pixmap::{Sampling, Ycbcr};
 use crate::pixels::{Layout, Pixmap};
 
 use super::error::CodecError;
@@ -49,6 +50,15 @@ pub(super) fn encode(pixmap: &Pixmap, format: OutputFormat, quality: Quality) ->
     }
 }
 
+/// Planes as a file of this format: 4:2:0 go into a JPEG as they are, all else by way of RGB.
+pub(super) fn encode_planes(planes: &Ycbcr, format: OutputFormat, quality: Quality) -> Result<Vec<u8>, CodecError> {
+    if format == OutputFormat::Jpg && planes.sampling() == Sampling::JPEG_420 {
+        return jpeg_of_planes(planes, quality);
+    }
+    let pixmap = planes.to_rgb().map_err(|error| failure(name(format), error))?;
+    encode(&pixmap, format, quality)
+}
+
 /// The name of an output format for people.
 pub(super) const fn name(format: OutputFormat) -> &'static str {
     match format {
@@ -63,8 +73,8 @@ const JPEG_SIDE: u32 = 65_535;
 /// The longest side of a WebP.
 const WEBP_SIDE: u32 = 16_383;
 
-fn check_side(pixmap: &Pixmap, format: &'static str, max: u32) -> Result<(), CodecError> {
-    let side = pixmap.width().max(pixmap.height());
+fn check_side(width: u32, height: u32, format: &'static str, max: u32) -> Result<(), CodecError> {
+    let side = width.max(height);
     if side > max { Err(CodecError::TooLargeForFormat { format, side, max }) } else { Ok(()) }
 }
 
@@ -72,7 +82,7 @@ fn check_side(pixmap: &Pixmap, format: &'static str, max: u32) -> Result<(), Cod
 ///
 /// The standard Huffman tables: this crate's optimised ones give broken pictures at 4:2:0.
 fn jpeg(pixmap: &Pixmap, quality: Quality) -> Result<Vec<u8>, CodecError> {
-    check_side(pixmap, "JPEG", JPEG_SIDE)?;
+    check_side(pixmap.width(), pixmap.height(), "JPEG", JPEG_SIDE)?;
     let flat;
     let (data, colour) = match pixmap.layout() {
         Layout::Luma => (pixmap.data(), jpeg_encoder::ColorType::Luma),
@@ -86,20 +96,65 @@ fn jpeg(pixmap: &Pixmap, quality: Quality) -> Result<Vec<u8>, CodecError> {
             (&flat[..], jpeg_encoder::ColorType::Rgb)
         }
     };
-    let side = |pixels: u32| {
-        u16::try_from(pixels).map_err(|_too_long| CodecError::TooLargeForFormat {
-            format: "JPEG",
-            side: pixels,
-            max: JPEG_SIDE,
-        })
-    };
     let mut file = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut file, quality.get());
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
     encoder
-        .encode(data, side(pixmap.width())?, side(pixmap.height())?, colour)
+        .encode(data, jpeg_side(pixmap.width())?, jpeg_side(pixmap.height())?, colour)
         .map_err(|error| failure("JPEG", error))?;
     Ok(file)
+}
+
+fn jpeg_side(side: u32) -> Result<u16, CodecError> {
+    u16::try_from(side).map_err(|_too_long| CodecError::TooLargeForFormat { format: "JPEG", side, max: JPEG_SIDE })
+}
+
+/// The same from planes of 4:2:0.
+fn jpeg_of_planes(planes: &Ycbcr, quality: Quality) -> Result<Vec<u8>, CodecError> {
+    let (width, height) = (planes.width(), planes.height());
+    check_side(width, height, "JPEG", JPEG_SIDE)?;
+    let mut file = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut file, quality.get());
+    encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
+    encoder
+        .encode_image(Subsampled { planes, width: jpeg_side(width)?, height: jpeg_side(height)? })
+        .map_err(|error| failure("JPEG", error))?;
+    Ok(file)
+}
+
+/// Planes for an encoder that wants a chroma sample a pixel, and takes the mean of the four that it gets: each sample four
+/// times, whose mean it is.
+struct Subsampled<'a> {
+    planes: &'a Ycbcr,
+    width: u16,
+    height: u16,
+}
+
+impl ImageBuffer for Subsampled<'_> {
+    fn get_jpeg_color_type(&self) -> JpegColorType {
+        JpegColorType::Ycbcr
+    }
+
+    fn width(&self) -> u16 {
+        self.width
+    }
+
+    fn height(&self) -> u16 {
+        self.height
+    }
+
+    fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
+        let (y, width) = (usize::from(y), usize::from(self.width));
+        let [luma, blue, red, _] = buffers;
+        luma.extend_from_slice(self.planes.luma().get(y * width..(y + 1) * width).unwrap_or(&[]));
+        let chroma_width = self.planes.chroma_width() as usize;
+        for (plane, buffer) in self.planes.chroma().iter().zip([blue, red]) {
+            let row = plane.get(y / 2 * chroma_width..(y / 2 + 1) * chroma_width).unwrap_or(&[]);
+            buffer.extend(row.iter().flat_map(|&sample| [sample; 2]).take(width));
+        }
+    }
 }
 
 /// Laid over white: `round(c * a / 255 + 255 - a)`, the alpha (the last of `N` channels) dropped.
@@ -135,7 +190,7 @@ fn png(pixmap: &Pixmap) -> Result<Vec<u8>, CodecError> {
 
 /// Lossy at method 4; grey is written as colour, which the format has no other way for.
 fn webp(pixmap: &Pixmap, quality: Quality) -> Result<Vec<u8>, CodecError> {
-    check_side(pixmap, "WebP", WEBP_SIDE)?;
+    check_side(pixmap.width(), pixmap.height(), "WebP", WEBP_SIDE)?;
     let mut config = webp::WebPConfig::new().map_err(|()| failure("WebP", "the library does not fit its header"))?;
     config.quality = f32::from(quality.get());
     config.method = 4;

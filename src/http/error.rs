@@ -300,6 +300,8 @@ impl From<&ExecError> for ApiError {
     fn from(error: &ExecError) -> Self {
         match error {
             ExecError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
+            // Whoever waited has been told so already, or is gone.
+            ExecError::Stopped(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", error.to_string()),
             ExecError::Mismatch { .. } | ExecError::Broken(_) => Self::fault(error),
         }
     }
@@ -309,12 +311,17 @@ impl From<PlanError> for ApiError {
     fn from(error: PlanError) -> Self {
         let msg = error.to_string();
         match error {
-            PlanError::ZeroSide { .. } | PlanError::BadSigma { .. } => Self::bad("unreadable-filter", msg),
+            PlanError::ZeroSide { .. }
+            | PlanError::BadSigma { .. }
+            | PlanError::BadAmount { .. }
+            | PlanError::CropOutside { .. } => Self::bad("unreadable-filter", msg),
             PlanError::SigmaTooLarge { .. } => Self::bad("filter-too-large", msg),
             PlanError::SideTooLong { .. } => Self::too_large("side-too-long", msg),
             PlanError::TooMuchWork { .. } => Self::too_large("too-much-work", msg),
             PlanError::TooMuchMemory { .. } => Self::too_large("too-much-memory", msg),
-            PlanError::EmptySource { .. } | PlanError::Misfit { .. } => Self::internal(msg),
+            PlanError::EmptySource { .. } | PlanError::Misfit { .. } | PlanError::BadOutputs { .. } => {
+                Self::internal(msg)
+            }
         }
     }
 }

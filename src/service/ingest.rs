@@ -202,9 +202,9 @@ impl Ingest {
         self.pool
             .reserve(decoded_bytes.saturating_add(size_bytes))
             .await?
-            .run(move |deadline| {
+            .run(move |stop| {
                 let bytes = upload.read_blocking().map_err(unreadable(&upload))?;
-                let budget = Budget { deadline: Some(deadline), ..options.budget };
+                let budget = Budget { deadline: stop.deadline(), ..options.budget };
                 let ingested = match rules {
                     Rules::Validate => codec::ingest(bytes, options.convert, &budget)?,
                     Rules::Trust => codec::accept(bytes, &budget)?,

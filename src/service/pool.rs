@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::ServiceError;
+use crate::pixels::Stop;
 
 /// Granularity of the memory gate.
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -93,7 +94,7 @@ impl Pool {
     pub async fn run<T, F>(&self, peak_bytes: u64, job: F) -> Result<T, ServiceError>
     where
         T: Send + 'static,
-        F: FnOnce(Instant) -> Result<T, ServiceError> + Send + 'static,
+        F: FnOnce(&Stop) -> Result<T, ServiceError> + Send + 'static,
     {
         self.reserve(peak_bytes).await?.run(job).await
     }
@@ -123,21 +124,23 @@ pub struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
-    /// Runs `job` on a thread of the pool and returns its answer. The job gets the instant by which it should have
-    /// finished. A job whose caller has gone before a thread was free never starts.
+    /// Runs `job` on a thread of the pool and returns its answer. The job is told when to stop: when its time is over, and
+    /// when nobody waits any more, because this future was dropped. A job that is stopped before a thread is free never starts.
     ///
     /// # Errors
-    /// [`ServiceError::TimedOut`] when it took too long (the job itself ends when it next looks at its deadline),
+    /// [`ServiceError::TimedOut`] when it took too long (the job itself ends when it next looks whether to go on),
     /// [`ServiceError::Panicked`] when it panicked, and its own.
     pub async fn run<T, F>(self, job: F) -> Result<T, ServiceError>
     where
         T: Send + 'static,
-        F: FnOnce(Instant) -> Result<T, ServiceError> + Send + 'static,
+        F: FnOnce(&Stop) -> Result<T, ServiceError> + Send + 'static,
     {
         let Self { pool, deadline, permits } = self;
         let (tell, told) = oneshot::channel();
+        let stop = Stop::at(deadline);
+        let _guard = StopWhenDropped(stop.clone());
         let run = Box::new(move || {
-            let answer = (!tell.is_closed()).then(|| catch_unwind(AssertUnwindSafe(|| job(deadline))));
+            let answer = (!tell.is_closed()).then(|| catch_unwind(AssertUnwindSafe(|| job(&stop))));
             drop(permits);
             if let Some(answer) = answer {
                 // Nobody listens when the caller has gone; the answer goes with it.
@@ -150,6 +153,15 @@ impl Reservation<'_> {
             Ok(told) => told.map_err(|_dropped| pool.busy())?,
             Err(_elapsed) => Err(pool.timed_out()),
         }
+    }
+}
+
+/// Stops a job when the future that waits for it is dropped.
+struct StopWhenDropped(Stop);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 
@@ -188,6 +200,30 @@ mod tests {
             .await
         });
         (release, task)
+    }
+
+    #[tokio::test]
+    async fn a_running_job_is_told_that_its_caller_left() {
+        let pool = pool(1, 4, LONG);
+        let (tell, told) = oneshot::channel();
+        let (begun, begins) = oneshot::channel();
+        let running = tokio::spawn({
+            let pool = Arc::clone(&pool);
+            async move {
+                pool.run(0, move |stop| {
+                    let _listening = begun.send(());
+                    while stop.check().is_ok() {
+                        std::thread::yield_now();
+                    }
+                    let _listening = tell.send(stop.check() == Err(crate::pixels::Stopped::Dropped));
+                    Ok(())
+                })
+                .await
+            }
+        });
+        begins.await.unwrap();
+        running.abort();
+        assert!(told.await.unwrap());
     }
 
     #[tokio::test]
