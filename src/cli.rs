@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -38,6 +38,29 @@ pub enum Command {
         #[arg(short, long, value_name = "ADDR")]
         addr: Option<SocketAddr>,
     },
+    /// Show the adapters there are, the engine that would be used and why, and where jobs would go.
+    GpuInfo {
+        /// The engine to ask for; what the environment says, or auto, when not given.
+        #[arg(long, value_name = "BACKEND")]
+        backend: Option<Backend>,
+    },
+    /// Open a device and say what came of it: the server runs this before it opens one itself.
+    #[command(hide = true)]
+    Probe {
+        /// What to open.
+        what: ProbeOf,
+    },
+}
+
+/// What a probe opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProbeOf {
+    /// A graphics processor.
+    Hardware,
+    /// The shaders on the processor.
+    Software,
+    /// All drivers, for a list of adapters.
+    Adapters,
 }
 
 /// Every option of the server, as one place gave them; what a place did not say is `None`.

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::{
     cli::{EnvError, Options},
     domain::{Filter, OutputFormat, Secret},
-    pixels::Backend,
+    pixels::{Backend, gpu::Probe},
 };
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -32,6 +32,8 @@ pub struct Config {
     pub api_key: Option<Secret>,
     /// The engine asked for.
     pub backend: Backend,
+    /// What opens a device before this process does. `main` knows: it is no option.
+    pub probe: Option<Probe>,
     /// Largest still picture.
     pub max_pixels: u64,
     /// Most frames of an animation.
@@ -110,6 +112,7 @@ impl Config {
             skip_validate_imports: false,
             api_key: None,
             backend: Backend::Auto,
+            probe: None,
             max_pixels: 40 * MEGAPIXEL,
             max_frames: 100,
             max_animation_pixels: 50 * MEGAPIXEL,
@@ -147,6 +150,7 @@ impl Config {
             skip_validate_imports: typed.skip_validate_imports.unwrap_or(false),
             api_key: typed.api_key.filter(|key| !key.is_empty()),
             backend: typed.backend.unwrap_or(defaults.backend),
+            probe: None,
             max_pixels: scaled("max-pixels", typed.max_pixels, 1..=1000, MEGAPIXEL)?.unwrap_or(defaults.max_pixels),
             max_frames: ranged("max-frames", typed.max_frames, 1..=100_000)?.unwrap_or(defaults.max_frames),
             max_animation_pixels: scaled("max-animation-pixels", typed.max_animation_pixels, 1..=10_000, MEGAPIXEL)?

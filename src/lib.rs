@@ -12,16 +12,21 @@
 //! | [`server`] | listen, accept, stop |
 //! | [`app`] | the parts, opened and wired once |
 //! | [`cli`], [`config`] | what was typed; what is true |
+//! | [`gpu_info`] | the adapters there are, and where jobs would go |
 //! | [`healthcheck`], [`signals`], [`telemetry`] | what `main` needs besides |
 //!
 //! Arrows: `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`. Never back, and never
 //! across the braces, except `codec -> pixels::pixmap`. `tests/house.rs` has the whole table.
+
+// Whether a device may cross threads is a question about every type inside of wgpu.
+#![recursion_limit = "256"]
 
 pub mod app;
 pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod domain;
+pub mod gpu_info;
 pub mod healthcheck;
 pub mod http;
 pub mod pixels;

@@ -7,7 +7,8 @@ use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use glimt::{
     cli::{Cli, Command},
     config::{Config, ConfigError},
-    healthcheck,
+    gpu_info, healthcheck,
+    pixels::gpu::Probe,
     server::Server,
     signals, telemetry,
 };
@@ -15,11 +16,14 @@ use glimt::{
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let env = |name: &str| std::env::var_os(name);
-    if let Some(Command::Healthcheck { addr }) = cli.command {
-        return healthcheck::run(addr, &env);
+    match cli.command {
+        Some(Command::Healthcheck { addr }) => return healthcheck::run(addr, &env),
+        Some(Command::GpuInfo { backend }) => return gpu_info::run(backend, &env),
+        Some(Command::Probe { what }) => return gpu_info::probe(what),
+        None => {}
     }
     let config = match Config::resolve(cli.options, &env) {
-        Ok(config) => config,
+        Ok(config) => Config { probe: Probe::of_this_program(), ..config },
         Err(error @ ConfigError::NoPath) => {
             Cli::command().error(ErrorKind::MissingRequiredArgument, error).exit();
         }

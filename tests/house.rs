@@ -14,12 +14,13 @@ use std::{
 /// `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`, and a layer may skip those below it;
 /// beside them stands the wiring.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("main", &["cli", "config", "healthcheck", "server", "signals", "telemetry"]),
+    ("main", &["cli", "config", "gpu_info", "healthcheck", "pixels", "server", "signals", "telemetry"]),
     ("lib", &[]),
     // Wiring.
     ("app", &["config", "service", "codec", "pixels", "store", "repo", "domain"]),
     ("cli", &["pixels", "domain"]),
     ("config", &["cli", "pixels", "domain"]),
+    ("gpu_info", &["cli", "pixels"]),
     ("healthcheck", &["cli"]),
     ("signals", &[]),
     ("telemetry", &[]),

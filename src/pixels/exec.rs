@@ -1,26 +1,33 @@
-//! Plans on engines: one is chosen at start, and every job ends with a picture from it or from the cpu engine.
+//! Plans on engines: what there is is found out at start, each job goes where it is done first, and every job ends with a
+//! picture, from the cpu engine if all else fails.
 
 mod backend;
 mod bands;
+mod calibrate;
 mod counters;
-mod trial;
+mod device;
+pub mod route;
+mod simulated;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use backend::{Backend, BackendError};
 use counters::Counters;
 pub use counters::Stats;
+use device::Device;
+use route::{Decision, Engine, Router, Work};
+pub use simulated::SimulatedAdapter;
 
 use super::cpu::{self, CpuError};
 use super::gpu::queue::Failure;
-use super::gpu::{Caps, DeviceError, DeviceOptions, Drill, Handle, Program, Upload, VramStats, Want};
+use super::gpu::{Caps, DeviceError, Drill, Probe, Program, Upload, VramStats, Want};
 use super::op::Size;
 use super::pixmap::{Layout, Picture, Pixmap, PixmapError, Source};
 use super::plan::Plan;
 use super::stop::{Stop, Stopped};
 
 /// How engines are set up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineOptions {
     /// Jobs that may wait for the device; more are refused. With at least as many places as there are threads that
     /// call [`run`] none ever is.
@@ -31,11 +38,19 @@ pub struct EngineOptions {
     pub max_device_bytes: u64,
     /// Lowers what the device is taken to be capable of: for a device that is shared, and for tests.
     pub caps_ceiling: Option<Caps>,
+    /// What opens the device first, in a process of its own: a driver may end the one that opens it. `None` trusts the driver.
+    pub probe: Option<Probe>,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { queue_depth: 64, watchdog: Duration::from_secs(30), max_device_bytes: 1 << 30, caps_ceiling: None }
+        Self {
+            queue_depth: 64,
+            watchdog: Duration::from_secs(30),
+            max_device_bytes: 1 << 30,
+            caps_ceiling: None,
+            probe: None,
+        }
     }
 }
 
@@ -77,19 +92,16 @@ pub enum ExecError {
     Broken(#[from] PixmapError),
 }
 
-/// The engine chosen at start, and the cpu engine behind it. Dropping it ends the device thread.
+/// The device found at start, if any, and the cpu engine behind it. Dropping it ends the device thread.
 #[derive(Debug)]
 pub struct Engines {
     backend: Backend,
     device: Option<Device>,
+    /// What each engine takes for a job; with `auto` it is sent to the one that is done first.
+    router: Option<Router>,
+    /// Why the device is used or none is.
+    reason: String,
     counters: Counters,
-}
-
-#[derive(Debug)]
-struct Device {
-    handle: Handle,
-    caps: Caps,
-    want: Want,
 }
 
 impl Engines {
@@ -99,29 +111,72 @@ impl Engines {
     /// [`EngineError`] when `gpu` or `software` was asked for and there is none that works. `auto` and `cpu` always start.
     pub fn start(backend: Backend, options: &EngineOptions) -> Result<Self, EngineError> {
         let named = |want| Device::start(want, options).map_err(|source| EngineError::Device { backend, source });
-        let device = match backend {
-            Backend::Cpu => None,
-            Backend::Gpu => Some(named(Want::Hardware)?),
-            Backend::Software => Some(named(Want::Software)?),
+        let asked = "it was asked for by name".to_owned();
+        let (device, reason) = match backend {
+            Backend::Cpu => (None, asked),
+            Backend::Gpu => (Some(named(Want::Hardware)?), asked),
+            Backend::Software => (Some(named(Want::Software)?), asked),
             Backend::Auto => automatic(options),
         };
-        let engines = Self { backend, device, counters: Counters::default() };
-        tracing::info!(engine = %engines.describe(), "pixel engine ready");
+        let router = device.as_ref().filter(|_| backend == Backend::Auto).and_then(calibrate::router);
+        let engines = Self { backend, device, router, reason, counters: Counters::default() };
+        tracing::info!(engine = %engines.describe(), reason = %engines.reason, "pixel engine ready");
         Ok(engines)
+    }
+
+    /// Engines with a device of chosen speed that computes nothing: for benchmarks of where jobs are sent. With `auto` jobs go where
+    /// they are done first, else all to the device.
+    #[must_use]
+    pub fn simulated(backend: Backend, adapter: SimulatedAdapter) -> Self {
+        let device = Device::simulated(adapter);
+        let router = (backend == Backend::Auto).then(|| calibrate::router(&device)).flatten();
+        Self {
+            backend,
+            device: Some(device),
+            router,
+            reason: "it is simulated".to_owned(),
+            counters: Counters::default(),
+        }
     }
 
     /// The chosen engine, its adapter and driver: one log line.
     #[must_use]
     pub fn describe(&self) -> String {
         let chosen = match &self.device {
-            Some(Device { handle, want: Want::Hardware, .. }) => format!("gpu: {}", handle.description()),
-            Some(Device { handle, want: Want::Software, .. }) => format!("software: {}", handle.description()),
+            Some(device) => format!("{}: {}", self.chosen(), device.description()),
             None => "cpu".to_owned(),
         };
         if self.backend == Backend::Auto { format!("{chosen} (chosen by auto)") } else { chosen }
     }
 
-    /// The engine that takes the jobs: never `auto`.
+    /// Why this engine was chosen: a sentence without its subject, such as `it was asked for by name`.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// With `auto` and a device: what was decided for jobs so far, kind by kind. Empty where nothing is decided, because there is
+    /// one engine.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<Decision> {
+        self.router.as_ref().map_or_else(Vec::new, Router::decisions)
+    }
+
+    /// Measures a device that was asked for by name against the cpu engine, so that [`Engines::expected_secs`] has an answer. Jobs
+    /// go to it all the same.
+    pub fn calibrate(&mut self) {
+        self.router = self.router.take().or_else(|| self.device.as_ref().and_then(calibrate::router));
+    }
+
+    /// Seconds that the cpu engine and the device are expected to take for a picture of this layout; `None` where there is one
+    /// engine, or it was asked for by name and nothing was measured.
+    #[must_use]
+    pub fn expected_secs(&self, plan: &Plan, layout: Layout) -> Option<[f64; 2]> {
+        let work = Work::of(plan, &Upload::packed(layout, plan.region()));
+        self.router.as_ref().map(|router| router.expected_secs(&work))
+    }
+
+    /// The engine that takes the jobs, or with `auto` those that it is faster at: never `auto`.
     #[must_use]
     pub const fn chosen(&self) -> Backend {
         match &self.device {
@@ -134,25 +189,25 @@ impl Engines {
     /// Whether the chosen engine works. While it does not, jobs run on the cpu engine all the same.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.device.as_ref().is_none_or(|device| device.handle.is_healthy())
+        self.device.as_ref().is_none_or(Device::is_healthy)
     }
 
     /// Where jobs went so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.counters.stats(self.device.as_ref().map_or(0, |device| device.handle.rebuilds()))
+        self.counters.stats(self.device.as_ref().map_or(0, Device::rebuilds))
     }
 
     /// How much memory of the device is in use.
     #[must_use]
     pub fn vram(&self) -> VramStats {
-        self.device.as_ref().map_or_else(VramStats::default, |device| device.handle.vram())
+        self.device.as_ref().map_or_else(VramStats::default, Device::vram)
     }
 
     /// Jobs that were sent to the device, and in how many submissions.
     #[must_use]
     pub fn batches(&self) -> (u64, u64) {
-        self.device.as_ref().map_or((0, 0), |device| device.handle.batches())
+        self.device.as_ref().map_or((0, 0), Device::batches)
     }
 
     /// Bytes of host memory a job may take on the engine that would get it: for a permit. A software device's buffers
@@ -175,7 +230,7 @@ impl Engines {
     /// # Errors
     /// [`DeviceError::Unavailable`] when the device's queue is full.
     pub fn drill(&self, drill: Drill) -> Result<(), DeviceError> {
-        self.device.as_ref().map_or(Ok(()), |device| device.handle.drill(drill))
+        self.device.as_ref().map_or(Ok(()), |device| device.drill(drill))
     }
 
     fn on_cpu(&self, plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Vec<Picture>, ExecError> {
@@ -184,36 +239,6 @@ impl Engines {
             CpuError::Broken(error) => ExecError::Broken(error),
             CpuError::Stopped(stopped) => ExecError::Stopped(stopped),
         })
-    }
-}
-
-impl Device {
-    fn start(want: Want, options: &EngineOptions) -> Result<Self, DeviceError> {
-        let (batch, flights) = match want {
-            // While one is computed the next is copied up and the last one back.
-            Want::Hardware => (8, 3),
-            // Its submissions run one after the other on the same cores.
-            Want::Software => (1, 1),
-        };
-        let handle = Handle::start(DeviceOptions {
-            want,
-            queue_depth: options.queue_depth,
-            watchdog: options.watchdog,
-            batch,
-            flights,
-            budget_bytes: options.max_device_bytes,
-        })?;
-        let caps = options.caps_ceiling.map_or(handle.caps(), |ceiling| handle.caps().min(ceiling));
-        Ok(Self { handle, caps, want })
-    }
-
-    /// All pictures of a plan that computes something, in bands where it has to be. `Ok(None)`: not even so.
-    fn run(&self, plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Option<Vec<Picture>>, Failure> {
-        let program = Program::new(plan, Upload::of(source, plan.region()));
-        if program.footprint().fits(&self.caps) {
-            return self.handle.run(program, source, stop).map(Some);
-        }
-        bands::run(self, plan, source, stop)
     }
 }
 
@@ -227,8 +252,8 @@ pub fn run<'a>(plan: &Plan, source: impl Into<Source<'a>>, engines: &Engines) ->
     Ok(first.into_pixmap()?)
 }
 
-/// Runs a plan on a picture: on the device when there is one, it is healthy and it takes jobs of this size; else, and
-/// when the device fails with it, on the cpu engine. Blocks; one calling thread is one job. Never call it from async
+/// Runs a plan on a picture: on the device when there is one, it is healthy, it takes jobs of this size and, with `auto`, it is
+/// expected to be done first; else, and when the device fails with it, on the cpu engine. Blocks; one calling thread is one job. Never call it from async
 /// code.
 ///
 /// The results have the layout of `source`, or are planes where the plan's form says so. An identity plan returns an equal picture.
@@ -247,13 +272,25 @@ pub fn run_all(plan: &Plan, source: Source<'_>, engines: &Engines, stop: &Stop) 
     let Some(device) = engines.device.as_ref().filter(|_| !plan.only_moves()) else {
         return engines.on_cpu(plan, source, stop);
     };
-    if !device.handle.is_healthy() {
+    if !device.is_healthy() {
         Counters::add(&counters.unavailable);
         return engines.on_cpu(plan, source, stop);
+    }
+    let router = engines.router.as_ref().filter(|_| engines.backend == Backend::Auto);
+    let ticket = router.map(|router| router.choose(&Work::of(plan, &Upload::of(source, plan.region()))));
+    let started = Instant::now();
+    if let Some(ticket) = ticket.as_ref().filter(|ticket| ticket.choice().engine == Engine::Cpu) {
+        Counters::add(&counters.sooner);
+        let pictures = engines.on_cpu(plan, source, stop)?;
+        ticket.done(started.elapsed());
+        return Ok(pictures);
     }
     match device.run(plan, source, stop) {
         Ok(Some(pictures)) => {
             Counters::add(&counters.device);
+            if let Some(ticket) = &ticket {
+                ticket.done(started.elapsed());
+            }
             with_moved(plan, pictures, source, stop)
         }
         Ok(None) => {
@@ -298,18 +335,30 @@ fn with_moved(plan: &Plan, made: Vec<Picture>, source: Source<'_>, stop: &Stop) 
     Ok(all)
 }
 
-/// What `auto` takes: hardware if there is any that works, else software where it is faster than the cpu engine.
-fn automatic(options: &EngineOptions) -> Option<Device> {
-    match Device::start(Want::Hardware, options) {
-        Ok(device) => return Some(device),
-        // Normal on most hosts.
-        Err(DeviceError::NoAdapter { found, .. }) => tracing::debug!(%found, "no hardware adapter"),
-        Err(error) => tracing::warn!(%error, "the hardware adapter is not used"),
-    }
-    let device = Device::start(Want::Software, options)
-        .inspect_err(|error| tracing::debug!(%error, "the software adapter is not used"))
-        .ok()?;
-    let (software, processor) = trial::race(&device)?;
-    tracing::info!(?software, cpu = ?processor, "measured one small job on each");
-    (software < processor).then_some(device)
+/// What `auto` takes, and why: hardware if there is any that works, else software where it is faster than the cpu engine.
+fn automatic(options: &EngineOptions) -> (Option<Device>, String) {
+    let without_hardware = match Device::start(Want::Hardware, options) {
+        Ok(device) => return (Some(device), "there is hardware".to_owned()),
+        Err(error) => {
+            // None at all is normal on most hosts.
+            if let DeviceError::NoAdapter { .. } = error {
+                tracing::debug!(%error, "no hardware adapter");
+            } else {
+                tracing::warn!(%error, "the hardware adapter is not used");
+            }
+            error
+        }
+    };
+    let device = match Device::start(Want::Software, options) {
+        Ok(device) => device,
+        Err(error) => {
+            tracing::debug!(%error, "the software adapter is not used");
+            return (None, format!("{without_hardware}; {error}"));
+        }
+    };
+    let Some((software, processor)) = calibrate::race(&device) else {
+        return (None, format!("{without_hardware}; the software adapter failed with a small job"));
+    };
+    let reason = format!("{without_hardware}; a small job took software {software:.2?} and cpu {processor:.2?}");
+    ((software < processor).then_some(device), reason)
 }

@@ -13,6 +13,7 @@
 //! away, and the thread builds a new one with growing pauses.
 
 pub mod params;
+pub mod probe;
 pub mod program;
 pub mod queue;
 pub mod stages;
@@ -27,7 +28,8 @@ mod machine;
 mod pipelines;
 mod vram;
 
-pub use device::Want;
+pub use device::{Adapter, Want, adapters};
+pub use probe::Probe;
 pub use program::{Footprint, Program};
 pub use queue::{DeviceOptions, Drill, Handle};
 pub use upload::Upload;
@@ -76,6 +78,12 @@ pub enum DeviceError {
         /// Its name.
         adapter: String,
         /// What it said.
+        reason: String,
+    },
+    /// A process that only opened the device did not get through it.
+    #[error("the driver cannot be opened: {reason}")]
+    Unsafe {
+        /// How it ended.
         reason: String,
     },
     /// The device went away.

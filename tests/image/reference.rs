@@ -141,7 +141,9 @@ fn resize(light: &Light, to: Target, filter: ResizeFilter) -> Light {
                     .filter(|slice| (low..high).contains(&(f64::from(s) + (f64::from(*slice) + 0.5) / 10_000.0)))
                     .count() as f64
             }
-            _ => value(filter, (f64::from(s) + 0.5 - centre) / ratio),
+            ResizeFilter::Lanczos3 | ResizeFilter::CatmullRom | ResizeFilter::Mitchell | ResizeFilter::Bilinear => {
+                value(filter, (f64::from(s) + 0.5 - centre) / ratio)
+            }
         };
         normalised((0..source).map(weight).collect())
     };
@@ -175,7 +177,11 @@ fn value(filter: ResizeFilter, x: f64) -> f64 {
         ResizeFilter::Mitchell if x < 1.0 => (21.0 * x.powi(3) - 36.0 * x.powi(2) + 16.0) / 18.0,
         ResizeFilter::Mitchell if x < 2.0 => (-7.0 * x.powi(3) + 36.0 * x.powi(2) - 60.0 * x + 32.0) / 18.0,
         ResizeFilter::Bilinear if x < 1.0 => 1.0 - x,
-        _ => 0.0,
+        ResizeFilter::Lanczos3
+        | ResizeFilter::CatmullRom
+        | ResizeFilter::Mitchell
+        | ResizeFilter::Bilinear
+        | ResizeFilter::Box => 0.0,
     }
 }
 
@@ -220,8 +226,8 @@ fn changed(light: &Light, colour: Colour, has_alpha: bool) -> Light {
                 .map(|v| decoded(v.clamp(0.0, 1.0)))
                 .collect()
         };
-        for channel in 0..colours {
-            out.planes[channel][at] = made[channel] * alpha;
+        for (plane, value) in out.planes.iter_mut().take(colours).zip(made) {
+            plane[at] = value * alpha;
         }
     }
     out

@@ -53,7 +53,7 @@ fn every_stage_is_a_valid_entry_point_of_its_module() {
     // Forms have numbers of their own.
     for name in ["horizontal", "vertical", "sharpen", "colour"] {
         let forms = Stage::ALL.into_iter().filter(|stage| stage.name() == name);
-        let mut numbers: Vec<u8> = forms.filter_map(|stage| stage.constant()).map(|(_, its)| its as u8).collect();
+        let mut numbers: Vec<f64> = forms.filter_map(|stage| stage.constant()).map(|(_, its)| its).collect();
         numbers.dedup();
         assert_eq!(numbers.len(), if name == "horizontal" { From::ALL.len() } else { To::ALL.len() }, "{name}");
     }

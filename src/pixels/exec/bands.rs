@@ -5,10 +5,9 @@
 
 use std::ops::Range;
 
-use super::Device;
 use crate::pixels::cpu::{chroma, orient};
 use crate::pixels::gpu::queue::Failure;
-use crate::pixels::gpu::{DeviceError, Program, Upload};
+use crate::pixels::gpu::{Caps, DeviceError, Handle, Program, Upload};
 use crate::pixels::orientation::Orientation;
 use crate::pixels::pixmap::{Layout, Picture, Pixmap, PixmapError, Source};
 use crate::pixels::plan::{Form, Plan};
@@ -19,7 +18,8 @@ const MAX_BANDS: u32 = 256;
 
 /// Result after result, each in bands where it has to be. `Ok(None)`: one cannot be cut so that the device takes it.
 pub(super) fn run(
-    device: &Device,
+    handle: &Handle,
+    caps: &Caps,
     plan: &Plan,
     source: Source<'_>,
     stop: &Stop,
@@ -27,24 +27,24 @@ pub(super) fn run(
     let mut pictures = Vec::new();
     for (chain, at) in plan.chains().iter().zip(0..) {
         let Some(alone) = plan.only(at).filter(|_| !chain.steps.is_empty()) else { continue };
-        let Some(picture) = one(device, &alone, source, stop)? else { return Ok(None) };
+        let Some(picture) = one(handle, caps, &alone, source, stop)? else { return Ok(None) };
         pictures.push(picture);
     }
     Ok(Some(pictures))
 }
 
-fn one(device: &Device, plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Option<Picture>, Failure> {
+fn one(handle: &Handle, caps: &Caps, plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Option<Picture>, Failure> {
     let program = |plan: &Plan| Program::new(plan, Upload::of(source, plan.region()));
     let whole = program(plan);
-    if whole.footprint().fits(&device.caps) {
-        return Ok(device.handle.run(whole, source, stop)?.pop());
+    if whole.footprint().fits(caps) {
+        return Ok(handle.run(whole, source, stop)?.pop());
     }
-    let Some((chain, bands)) = plan.chains().first().zip(cut(device, plan, source)) else { return Ok(None) };
+    let Some((chain, bands)) = plan.chains().first().zip(cut(caps, plan, source)) else { return Ok(None) };
     let (stored, layout) = (chain.stored(), source.layout());
     let row = stored.width as usize * layout.channels();
     let mut data = Vec::with_capacity(row * stored.height as usize);
     for band in bands {
-        let picture = device.handle.run(program(&band), source, stop)?.pop();
+        let picture = handle.run(program(&band), source, stop)?.pop();
         let rows = picture.ok_or(DeviceError::Unavailable)?.into_pixmap().map_err(broken)?;
         data.extend_from_slice(rows.data());
     }
@@ -65,12 +65,12 @@ fn one(device: &Device, plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<
 }
 
 /// As few bands as the device takes, by doubling.
-fn cut(device: &Device, plan: &Plan, source: Source<'_>) -> Option<Vec<Plan>> {
+fn cut(caps: &Caps, plan: &Plan, source: Source<'_>) -> Option<Vec<Plan>> {
     let height = plan.chains().first()?.stored().height;
     let mut count = 2;
     while count <= MAX_BANDS && count <= height {
         let bands = ranges(height, count).map(|rows| plan.band(&rows)).collect::<Option<Vec<Plan>>>()?;
-        let fits = |band: &Plan| Program::new(band, Upload::of(source, band.region())).footprint().fits(&device.caps);
+        let fits = |band: &Plan| Program::new(band, Upload::of(source, band.region())).footprint().fits(caps);
         if bands.iter().all(fits) {
             return Some(bands);
         }

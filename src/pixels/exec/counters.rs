@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Stats {
     /// Done by the device.
     pub device: u64,
-    /// Done by the cpu engine, for whatever reason; the next three are part of it.
+    /// Done by the cpu engine, for whatever reason; the next four are part of it.
     pub cpu: u64,
+    /// On cpu because it was expected to be done there first.
+    pub sooner: u64,
     /// On cpu because the device does not take jobs of their size.
     pub too_large: u64,
     /// On cpu because the device was being rebuilt.
@@ -25,6 +27,7 @@ pub struct Stats {
 pub(super) struct Counters {
     pub(super) device: AtomicU64,
     pub(super) cpu: AtomicU64,
+    pub(super) sooner: AtomicU64,
     pub(super) too_large: AtomicU64,
     pub(super) unavailable: AtomicU64,
     pub(super) recovered: AtomicU64,
@@ -41,6 +44,7 @@ impl Counters {
         Stats {
             device: read(&self.device),
             cpu: read(&self.cpu),
+            sooner: read(&self.sooner),
             too_large: read(&self.too_large),
             unavailable: read(&self.unavailable),
             recovered: read(&self.recovered),

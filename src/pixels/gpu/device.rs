@@ -23,6 +23,53 @@ impl std::fmt::Display for Want {
     }
 }
 
+/// An adapter that there is, whether it would be used or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adapter {
+    /// Its name, as the driver has it.
+    pub name: String,
+    /// The kind of adapter, `None` for one that is never used.
+    pub want: Option<Want>,
+    /// Interface, driver and its version.
+    pub driver: String,
+    /// What it takes.
+    pub caps: Caps,
+}
+
+/// All adapters there are. Opens their drivers: see [`super::probe`].
+#[must_use]
+pub fn adapters() -> Vec<Adapter> {
+    let described = |adapter: &wgpu::Adapter| {
+        let info = adapter.get_info();
+        let of = |want: &Want| rank(*want, info.device_type).is_some();
+        Adapter {
+            want: [Want::Hardware, Want::Software].into_iter().find(of),
+            driver: format!("{:?}, {} {}", info.backend, info.driver, info.driver_info),
+            name: info.name,
+            caps: caps(&adapter.limits(), u64::MAX),
+        }
+    };
+    enumerate().iter().map(described).collect()
+}
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        // No debug layers in debug builds: they are not part of what is tested.
+        flags: wgpu::InstanceFlags::empty(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+}
+
+fn caps(limits: &wgpu::Limits, max_job_bytes: u64) -> Caps {
+    Caps {
+        max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        max_buffer_bytes: limits.max_buffer_size,
+        max_groups: limits.max_compute_workgroups_per_dimension,
+        max_job_bytes,
+    }
+}
+
 /// An open device, and where its errors arrive.
 #[derive(Debug)]
 pub(super) struct Open {
@@ -40,12 +87,7 @@ pub(super) struct Open {
 /// [`DeviceError::NoAdapter`] names what there is (without a loader or a driver that takes a few milliseconds);
 /// [`DeviceError::Refused`] when the adapter gives no device.
 pub(super) fn open(want: Want, max_job_bytes: u64) -> Result<Open, DeviceError> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-        // No debug layers in debug builds: they are not part of what is tested.
-        flags: wgpu::InstanceFlags::empty(),
-        ..wgpu::InstanceDescriptor::new_without_display_handle()
-    });
-    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let adapters = enumerate();
     let found = named(&adapters);
     let adapter = adapters
         .into_iter()
@@ -55,12 +97,7 @@ pub(super) fn open(want: Want, max_job_bytes: u64) -> Result<Open, DeviceError> 
         .ok_or(DeviceError::NoAdapter { wanted: want, found })?;
     let info = adapter.get_info();
     let limits = adapter.limits();
-    let caps = Caps {
-        max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
-        max_buffer_bytes: limits.max_buffer_size,
-        max_groups: limits.max_compute_workgroups_per_dimension,
-        max_job_bytes,
-    };
+    let caps = caps(&limits, max_job_bytes);
     let request = adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("glimt"),
         required_limits: limits,

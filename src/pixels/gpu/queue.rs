@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::device::Want;
 use super::job::{Done, Job, Unmade};
 use super::machine::{Flight, Machine};
+use super::probe::Probe;
 use super::program::Program;
 use super::vram::{Vram, VramStats};
 use super::{Caps, DeviceError};
@@ -27,7 +28,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How a device is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceOptions {
     /// The kind of adapter.
     pub want: Want,
@@ -41,6 +42,8 @@ pub struct DeviceOptions {
     pub flights: usize,
     /// The most bytes of buffers, those that jobs hold and those kept for the next.
     pub budget_bytes: u64,
+    /// What opens the device first, each time it is opened.
+    pub probe: Option<Probe>,
 }
 
 /// How long the thread waits for a batch before it looks for jobs to send behind it.
@@ -140,9 +143,9 @@ impl Handle {
         });
         let (sender, receiver) = sync_channel(options.queue_depth);
         let (report, started) = sync_channel(1);
-        let theirs = Arc::clone(&shared);
+        let (theirs, own) = (Arc::clone(&shared), options.clone());
         let body = move || {
-            let machine = start(&options);
+            let machine = start(&own);
             let said = machine.as_ref().map(|machine| (machine.caps(), machine.description().to_owned()));
             // Nobody is waiting any more only where the starter is gone, and then so is the sender of jobs.
             let said = said.map_err(DeviceError::clone);
@@ -151,7 +154,7 @@ impl Handle {
                 theirs.healthy.store(true, Ordering::Release);
                 let _ = report.send(said);
                 let (machine, flights) = (Some(machine), VecDeque::new());
-                Thread { options, shared: theirs, machine, flights, failures: 0, drill: None }.serve(&receiver);
+                Thread { options: own, shared: theirs, machine, flights, failures: 0, drill: None }.serve(&receiver);
             } else {
                 let _ = report.send(said);
             }
@@ -265,6 +268,9 @@ impl Drop for Handle {
 }
 
 fn start(options: &DeviceOptions) -> Result<Machine, DeviceError> {
+    if let Some(probe) = &options.probe {
+        probe.run(options.want)?;
+    }
     let start = || Machine::start(options.want, options.budget_bytes, options.watchdog);
     catch_unwind(AssertUnwindSafe(start)).unwrap_or(Err(DeviceError::Panicked))
 }
