@@ -10,6 +10,7 @@ mod client;
 mod concurrency;
 mod delete;
 mod download;
+mod driver;
 mod errors;
 mod form;
 mod formats;

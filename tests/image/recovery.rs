@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use glimt::pixels::gpu::{Caps, DeviceError, Drill};
 use glimt::pixels::{
-    Backend, Colour, EngineError, EngineOptions, Engines, Form, Layout, Op, Orientation, Plan, PlanLimits, Rect, Size,
-    Source, Stop, cpu, exec,
+    Backend, Colour, EngineError, EngineOptions, Engines, Form, Layout, Op, Orientation, Pixmap, Plan, PlanLimits,
+    Rect, Size, Source, Stop, cpu, exec,
 };
 
 use crate::compare::hard_picture;
@@ -19,7 +19,7 @@ fn own(options: &EngineOptions) -> Option<Engines> {
     Some(Engines::start(Backend::Software, options).unwrap())
 }
 
-fn small_job() -> (Plan, glimt::pixels::Pixmap) {
+fn small_job() -> (Plan, Pixmap) {
     let size = Size::new(90, 60);
     let ops = [Op::fit(50), Op::Blur { sigma: 1.5 }];
     (Plan::new(&ops, size, &PlanLimits::default()).unwrap(), hard_picture(90, 60, Layout::Rgb, 5))
@@ -121,6 +121,25 @@ fn a_lost_device_a_stuck_job_and_a_panic_cost_nothing_but_time() {
         exec::run(&plan, &image, &engines).unwrap();
         assert_eq!(engines.stats().device, away.device + 1, "{drill:?}: the new device works");
     }
+}
+
+#[test]
+fn a_shader_that_takes_seconds_is_given_up_and_its_job_done_on_cpu() {
+    // No drill: the device truly computes for longer than it may.
+    let watchdog = Duration::from_millis(500);
+    let Some(engines) = own(&EngineOptions { watchdog, ..EngineOptions::default() }) else { return };
+    let (size, ops) = (Size::new(4000, 3000), [Op::Blur { sigma: 3.9 }]);
+    let plan = Plan::new(&ops, size, &PlanLimits::default()).unwrap();
+    let data = (0..size.pixels()).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    let image = Pixmap::new(size.width, size.height, Layout::Luma, data).unwrap();
+    let got = exec::run(&plan, &image, &engines).unwrap();
+    let stats = engines.stats();
+    assert_eq!((stats.recovered, stats.cpu, stats.device, stats.rebuilds), (1, 1, 0, 1));
+    assert!(got == cpu::run(&plan, &image).unwrap(), "the very bytes of the cpu engine");
+    eventually("the device's return", || engines.is_healthy());
+    let (plan, image) = small_job();
+    exec::run(&plan, &image, &engines).unwrap();
+    assert_eq!(engines.stats().device, 1, "and works");
 }
 
 #[test]
