@@ -21,4 +21,5 @@ deny: ## Licences, sources and known vulnerabilities of the dependencies (needs 
 
 bench: ## Engines against the crates alone, then processor time a request. Needs a quiet machine.
 	cargo bench --locked --bench engine
+	cargo bench --locked --bench route
 	cargo bench --locked --bench requests
