@@ -2,6 +2,9 @@
 
 // The form of the result, a constant of each pipeline: 0 16-bit floats, 1 RGBA.
 override RESULT: u32 = 0u;
+// The space of the values, a constant too: 0 linear light, 1 sRGB-encoded, clamped before and after. Not a parameter, because
+// lavapipe (Mesa 22.3) compiles a shader that branches on a parameter anew for each dispatch, and keeps them all.
+override ENCODED: u32 = 0u;
 
 struct Colour {
     // Factors of red, green and blue, and what is added, for each of them.
@@ -12,10 +15,9 @@ struct Colour {
     width: u32,
     // Rows.
     height: u32,
-    // 1: of sRGB-encoded values, clamped before and after; 0: of linear light.
-    encoded: u32,
-    // Keeps the size a multiple of 16 bytes.
-    unused: u32,
+    // Keep the size a multiple of 16 bytes.
+    unused_a: u32,
+    unused_b: u32,
 }
 
 // 16-bit floats.
@@ -33,7 +35,7 @@ fn changed(light: vec4<f32>) -> vec4<f32> {
         return vec4<f32>(0.0, 0.0, 0.0, light.a);
     }
     let straight = light.rgb / light.a;
-    if params.encoded == 0u {
+    if ENCODED == 0u {
         return vec4<f32>(multiplied(straight) * light.a, light.a);
     }
     let none = vec3<f32>(0.0);

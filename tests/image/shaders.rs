@@ -8,6 +8,7 @@
 
 use std::mem::offset_of;
 
+use glimt::pixels::colour::Space;
 use glimt::pixels::gpu::params::{Chroma, Colour, Horizontal, Orient, Sharpen, Vertical};
 use glimt::pixels::gpu::stages::{From, Stage, To};
 use glimt::pixels::kernel::Row;
@@ -48,14 +49,16 @@ fn every_stage_is_a_valid_entry_point_of_its_module() {
         let [entry] = &module.entry_points[..] else { panic!("{}: one entry point", stage.name()) };
         assert_eq!((entry.name.as_str(), entry.workgroup_size), (stage.name(), [64, 1, 1]));
         let constants: Vec<&str> = module.overrides.iter().filter_map(|(_, its)| its.name.as_deref()).collect();
-        assert_eq!(constants, stage.constant().map(|(name, _)| name).into_iter().collect::<Vec<_>>());
+        assert_eq!(constants, stage.constants().into_iter().map(|(name, _)| name).collect::<Vec<_>>());
     }
     // Forms have numbers of their own.
-    for name in ["horizontal", "vertical", "sharpen", "colour"] {
-        let forms = Stage::ALL.into_iter().filter(|stage| stage.name() == name);
-        let mut numbers: Vec<f64> = forms.filter_map(|stage| stage.constant()).map(|(_, its)| its).collect();
+    for (name, forms) in [("horizontal", From::ALL.len()), ("vertical", 2), ("sharpen", 2), ("colour", 4)] {
+        let stages = Stage::ALL.into_iter().filter(|stage| stage.name() == name);
+        let mut numbers: Vec<Vec<u64>> =
+            stages.map(|stage| stage.constants().into_iter().map(|(_, its)| its.to_bits()).collect()).collect();
+        numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), if name == "horizontal" { From::ALL.len() } else { To::ALL.len() }, "{name}");
+        assert_eq!(numbers.len(), forms, "{name}");
     }
 }
 
@@ -75,7 +78,7 @@ fn parameter_structs_have_the_shaders_layout() {
     assert_layout!(Stage::Vertical(To::Half), Vertical: width, target_height, taps, unused);
     assert_layout!(Stage::Sharpen(To::Half), Sharpen: width, height, original_width, original_start, amount, unused_a,
         unused_b, unused_c);
-    assert_layout!(Stage::Colour(To::Half), Colour: red, green, blue, width, height, encoded, unused);
+    assert_layout!(Stage::Colour(To::Half, Space::Linear), Colour: red, green, blue, width, height, unused_a, unused_b);
     assert_layout!(Stage::Orient, Orient: width, height, target_width, turn);
     assert_layout!(Stage::Chroma, Chroma: width, height, luma_words, chroma_words, row_words, unused_a, unused_b, unused_c);
     // A row is a vec2<u32>: first, then offset.

@@ -7,7 +7,6 @@ use super::params::{Chroma, Colour, Horizontal, Orient, Sharpen, Vertical};
 use super::program::{Dispatch, Place};
 use super::stages::{From, Stage, To};
 use super::upload::{Upload, words};
-use crate::pixels::colour::Space;
 use crate::pixels::kernel::Kernel;
 use crate::pixels::op::{Rect, Size};
 use crate::pixels::orientation::Orientation;
@@ -104,10 +103,9 @@ impl Builder {
                 }
                 Step::Colour { matrix, size } => {
                     let [red, green, blue] = matrix.rows;
-                    let encoded = u32::from(matrix.space == Space::Encoded);
                     let Size { width, height } = *size;
-                    let params = Colour { red, green, blue, width, height, encoded, unused: 0 };
-                    let made = self.push(Stage::Colour(to), *size, at, None, bytemuck::bytes_of(&params));
+                    let params = Colour { red, green, blue, width, height, unused_a: 0, unused_b: 0 };
+                    let made = self.push(Stage::Colour(to, matrix.space), *size, at, None, bytemuck::bytes_of(&params));
                     self.slots.free(at.0);
                     made
                 }
@@ -218,12 +216,13 @@ impl Builder {
         params: &[u8],
     ) -> (Place, u64) {
         let a_pixel = match stage {
-            Stage::Horizontal(_) | Stage::Vertical(To::Half) | Stage::Sharpen(To::Half) | Stage::Colour(To::Half) => {
-                HALF_BYTES
-            }
+            Stage::Horizontal(_)
+            | Stage::Vertical(To::Half)
+            | Stage::Sharpen(To::Half)
+            | Stage::Colour(To::Half, _) => HALF_BYTES,
             Stage::Vertical(To::Rgba)
             | Stage::Sharpen(To::Rgba)
-            | Stage::Colour(To::Rgba)
+            | Stage::Colour(To::Rgba, _)
             | Stage::Orient
             | Stage::Chroma => CODE_BYTES,
         };

@@ -82,10 +82,10 @@ pub struct Colour {
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// 1: of sRGB-encoded values, clamped before and after; 0: of linear light.
-    pub encoded: u32,
     /// Keeps the size a multiple of 16 bytes.
-    pub unused: u32,
+    pub unused_a: u32,
+    /// As `unused_a`.
+    pub unused_b: u32,
 }
 
 /// `Orient` in `shaders/orient.wgsl`.

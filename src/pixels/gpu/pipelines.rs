@@ -41,14 +41,13 @@ impl Pipelines {
                 let label = Some(stage.name());
                 (stage.name(), device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source }))
             });
-            let constants: Vec<(&str, f64)> = stage.constant().into_iter().collect();
             compiled.push(device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(stage.name()),
                 layout: Some(&pipeline_layout),
                 module: &its,
                 entry_point: Some(stage.name()),
                 compilation_options: wgpu::PipelineCompilationOptions {
-                    constants: &constants,
+                    constants: &stage.constants(),
                     ..wgpu::PipelineCompilationOptions::default()
                 },
                 cache: None,

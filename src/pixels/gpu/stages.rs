@@ -1,5 +1,6 @@
 //! The stages as shaders: their sources, and which pipelines are made of them.
 
+use crate::pixels::colour::Space;
 use crate::pixels::op::Size;
 
 macro_rules! joined {
@@ -68,8 +69,8 @@ pub enum Stage {
     Vertical(To),
     /// Two pictures of 16-bit floats to one.
     Sharpen(To),
-    /// From 16-bit floats.
-    Colour(To),
+    /// From 16-bit floats, on values of this space.
+    Colour(To, Space),
     /// From RGBA to RGBA.
     Orient,
     /// From RGBA to planes.
@@ -78,7 +79,7 @@ pub enum Stage {
 
 impl Stage {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Horizontal(From::Half),
         Self::Horizontal(From::Rgba),
         Self::Horizontal(From::Rgb),
@@ -88,8 +89,10 @@ impl Stage {
         Self::Vertical(To::Rgba),
         Self::Sharpen(To::Half),
         Self::Sharpen(To::Rgba),
-        Self::Colour(To::Half),
-        Self::Colour(To::Rgba),
+        Self::Colour(To::Half, Space::Linear),
+        Self::Colour(To::Half, Space::Encoded),
+        Self::Colour(To::Rgba, Space::Linear),
+        Self::Colour(To::Rgba, Space::Encoded),
         Self::Orient,
         Self::Chroma,
     ];
@@ -101,7 +104,7 @@ impl Stage {
             Self::Horizontal(_) => "horizontal",
             Self::Vertical(_) => "vertical",
             Self::Sharpen(_) => "sharpen",
-            Self::Colour(_) => "colour",
+            Self::Colour(..) => "colour",
             Self::Orient => "orient",
             Self::Chroma => "chroma",
         }
@@ -114,19 +117,22 @@ impl Stage {
             Self::Horizontal(_) => joined!("common/four", "common/half", "common/srgb", "common/ycbcr", "horizontal"),
             Self::Vertical(_) => joined!("common/four", "common/half", "common/srgb", "vertical"),
             Self::Sharpen(_) => joined!("common/half", "common/srgb", "sharpen"),
-            Self::Colour(_) => joined!("common/half", "common/srgb", "colour"),
+            Self::Colour(..) => joined!("common/half", "common/srgb", "colour"),
             Self::Orient => joined!("orient"),
             Self::Chroma => joined!("common/ycbcr", "chroma"),
         }
     }
 
-    /// The constant of the pipeline, if it has one.
+    /// The constants of the pipeline.
     #[must_use]
-    pub const fn constant(self) -> Option<(&'static str, f64)> {
+    pub fn constants(self) -> Vec<(&'static str, f64)> {
         match self {
-            Self::Horizontal(from) => Some(("SOURCE", from.number())),
-            Self::Vertical(to) | Self::Sharpen(to) | Self::Colour(to) => Some(("RESULT", to.number())),
-            Self::Orient | Self::Chroma => None,
+            Self::Horizontal(from) => vec![("SOURCE", from.number())],
+            Self::Vertical(to) | Self::Sharpen(to) => vec![("RESULT", to.number())],
+            Self::Colour(to, space) => {
+                vec![("RESULT", to.number()), ("ENCODED", f64::from(u8::from(space == Space::Encoded)))]
+            }
+            Self::Orient | Self::Chroma => Vec::new(),
         }
     }
 
@@ -137,7 +143,7 @@ impl Stage {
         match self {
             Self::Horizontal(_) => [width.div_ceil(4).div_ceil(64), height.div_ceil(2)],
             Self::Vertical(_) => [width.div_ceil(64), height.div_ceil(4)],
-            Self::Sharpen(_) | Self::Colour(_) | Self::Orient | Self::Chroma => [width.div_ceil(64), height],
+            Self::Sharpen(_) | Self::Colour(..) | Self::Orient | Self::Chroma => [width.div_ceil(64), height],
         }
     }
 }
