@@ -152,7 +152,11 @@ impl App {
 /// Every thread of the pool has a place in the device's queue, so none is ever refused there: the pool's own queue is
 /// where waiting is bounded.
 fn engine_options(config: &Config) -> EngineOptions {
-    EngineOptions { queue_depth: config.workers.max(1), ..EngineOptions::default() }
+    EngineOptions {
+        queue_depth: config.workers.max(1),
+        max_device_bytes: config.vram_budget_bytes,
+        ..EngineOptions::default()
+    }
 }
 
 fn pool_options(config: &Config) -> PoolOptions {
