@@ -38,6 +38,8 @@ pub struct App {
     pub repo: Arc<dyn Repo>,
     /// The engines.
     pub engines: Arc<Engines>,
+    /// The threads that work on pictures.
+    pub pool: Arc<Pool>,
     /// What the HTTP layer needs of the configuration.
     pub rules: Rules,
 }
@@ -129,7 +131,7 @@ impl App {
             Arc::clone(&store),
             Arc::clone(&repo),
             Arc::clone(&engines),
-            pool,
+            Arc::clone(&pool),
             Arc::clone(&locks),
         ));
         let fetcher = Fetcher::new(FetchOptions {
@@ -145,14 +147,19 @@ impl App {
             trust_imports: config.skip_validate_imports,
             max_file_size_bytes: config.max_file_size_bytes,
         };
-        Ok((Arc::new(Self { ingest, process, originals, fetcher, store, repo, engines, rules }), cleanup))
+        Ok((Arc::new(Self { ingest, process, originals, fetcher, store, repo, engines, pool, rules }), cleanup))
     }
 }
 
 /// Every thread of the pool has a place in the device's queue, so none is ever refused there: the pool's own queue is
 /// where waiting is bounded.
 fn engine_options(config: &Config) -> EngineOptions {
-    EngineOptions { queue_depth: config.workers.max(1), probe: config.probe.clone(), ..EngineOptions::default() }
+    EngineOptions {
+        queue_depth: config.workers.max(1),
+        max_device_bytes: config.vram_budget_bytes,
+        probe: config.probe.clone(),
+        ..EngineOptions::default()
+    }
 }
 
 fn pool_options(config: &Config) -> PoolOptions {

@@ -130,6 +130,10 @@ pub struct Options {
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     pub memory_limit: Option<u64>,
 
+    /// Memory of the GPU that jobs and buffers kept for the next may take together, in MiB [default: 1024]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
+    pub vram_budget: Option<u64>,
+
     /// Longest time a picture may take to process, in seconds [default: 30]
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     pub request_timeout: Option<u64>,
@@ -186,6 +190,7 @@ impl Options {
             workers: env.parse(&["GLIMT_WORKERS"], parse)?,
             queue: env.parse(&["GLIMT_QUEUE"], parse)?,
             memory_limit: env.parse(&["GLIMT_MEMORY_LIMIT"], parse)?,
+            vram_budget: env.parse(&["GLIMT_VRAM_BUDGET"], parse)?,
             request_timeout: env.parse(&["GLIMT_REQUEST_TIMEOUT"], parse)?,
             max_connections: env.parse(&["GLIMT_MAX_CONNECTIONS"], parse)?,
             download_allow: env
@@ -214,6 +219,7 @@ impl Options {
             workers: self.workers.or(lower.workers),
             queue: self.queue.or(lower.queue),
             memory_limit: self.memory_limit.or(lower.memory_limit),
+            vram_budget: self.vram_budget.or(lower.vram_budget),
             request_timeout: self.request_timeout.or(lower.request_timeout),
             max_connections: self.max_connections.or(lower.max_connections),
             download_allow: self.download_allow.or(lower.download_allow),

@@ -46,6 +46,8 @@ pub struct Config {
     pub queue: usize,
     /// Memory for pictures that are being worked on.
     pub memory_limit_bytes: u64,
+    /// Memory of the device for what jobs hold there and what is kept for the next.
+    pub vram_budget_bytes: u64,
     /// Longest time a job may take.
     pub request_timeout: Duration,
     /// Connections open at a time.
@@ -119,6 +121,7 @@ impl Config {
             workers,
             queue: 64,
             memory_limit_bytes: 512 * MEBIBYTE,
+            vram_budget_bytes: 1024 * MEBIBYTE,
             request_timeout: Duration::from_secs(30),
             max_connections: 1024,
             download_allow: Vec::new(),
@@ -159,6 +162,8 @@ impl Config {
             queue: ranged("queue", typed.queue, 0..=100_000)?.unwrap_or(defaults.queue),
             memory_limit_bytes: scaled("memory-limit", typed.memory_limit, 64..=1_048_576, MEBIBYTE)?
                 .unwrap_or(defaults.memory_limit_bytes),
+            vram_budget_bytes: scaled("vram-budget", typed.vram_budget, 16..=1_048_576, MEBIBYTE)?
+                .unwrap_or(defaults.vram_budget_bytes),
             request_timeout: scaled("request-timeout", typed.request_timeout, 1..=3600, 1)?
                 .map_or(defaults.request_timeout, Duration::from_secs),
             max_connections: ranged("max-connections", typed.max_connections, 1..=1_000_000)?
@@ -216,7 +221,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::Cli;
+    use crate::{cli::Cli, pixels::EngineOptions};
 
     fn resolve(args: &[&str], env: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let cli = Cli::try_parse_from(std::iter::once("glimt").chain(args.iter().copied())).unwrap();
@@ -232,6 +237,18 @@ mod tests {
         assert_eq!(config.max_file_size_bytes, 40 * 1024 * 1024);
         assert!(config.format.is_none() && config.whitelist.is_none() && config.api_key.is_none());
         assert!(!config.skip_validate_imports && config.download);
+        assert_eq!(config.vram_budget_bytes, EngineOptions::default().max_device_bytes);
+    }
+
+    #[test]
+    fn the_vram_budget_is_read_from_everywhere_in_mebibytes() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "path = '/file'\nvram-budget = 16").unwrap();
+        let file = ("GLIMT_CONFIG", file.path().to_str().unwrap());
+        let budget = |args: &[&str], env: &[(&str, &str)]| resolve(args, env).unwrap().vram_budget_bytes;
+        assert_eq!(budget(&[], &[file]), 16 * MEBIBYTE);
+        assert_eq!(budget(&[], &[file, ("GLIMT_VRAM_BUDGET", "300")]), 300 * MEBIBYTE);
+        assert_eq!(budget(&["--vram-budget", "1048576"], &[file, ("GLIMT_VRAM_BUDGET", "300")]), 1 << 40);
     }
 
     #[test]
@@ -283,6 +300,9 @@ mod tests {
         let told = |args: &[&str], env: &[(&str, &str)]| resolve(args, env).unwrap_err().to_string();
         assert!(told(&[], &[]).contains("--path"));
         assert_eq!(told(&["-p", "/d", "-m", "0"], &[]), "max-file-size is 0, it must be between 1 and 4096");
+        for (got, said) in [("15", "15, it must be between 16 and 1048576"), ("1048577", "1048577, it must be")] {
+            assert!(told(&["-p", "/d", "--vram-budget", got], &[]).starts_with(&format!("vram-budget is {said}")));
+        }
         assert!(told(&["-p", "/d"], &[("PICTRS_ADDR", "nowhere")]).contains("PICTRS_ADDR"));
         assert!(told(&["-p", "/d"], &[("GLIMT_NO_DOWNLOAD", "maybe")]).contains("GLIMT_NO_DOWNLOAD"));
         assert!(told(&["--config", "/nonexistent.toml"], &[]).contains("/nonexistent.toml"));

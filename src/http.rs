@@ -22,6 +22,7 @@ mod form;
 mod health;
 mod internal;
 mod layers;
+mod metrics;
 mod original;
 mod process;
 mod upload;
@@ -43,6 +44,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/internal/filename", get(internal::filename))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
         .method_not_allowed_fallback(layers::method_not_allowed)
         .fallback(layers::unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), layers::api_key))

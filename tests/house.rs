@@ -46,6 +46,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("image_webp", &["src/codec"]),
     ("jpeg_encoder", &["src/codec"]),
     ("moxcms", &["src/codec"]),
+    ("prometheus_client", &["src/http"]),
     ("reqwest", &["src/service/fetch"]),
     ("sled", &["src/repo/sled"]),
     ("wgpu", &["src/pixels/gpu"]),

@@ -6,13 +6,41 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 
 use super::error::ApiError;
-use crate::app::App;
+use crate::{
+    app::App,
+    pixels::{Backend, Engines},
+};
 
 /// The keys stand in alphabetical order, as everywhere.
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
+    device: Device,
     engine: String,
     msg: &'static str,
+}
+
+/// How the chosen engine's device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Device {
+    /// The cpu engine was chosen: there is no device.
+    None,
+    /// It works.
+    Ok,
+    /// It failed and will be built again; until then the cpu engine does its jobs.
+    Rebuilding,
+}
+
+impl Device {
+    fn of(engines: &Engines) -> Self {
+        if engines.chosen() == Backend::Cpu {
+            Self::None
+        } else if engines.is_healthy() {
+            Self::Ok
+        } else {
+            Self::Rebuilding
+        }
+    }
 }
 
 /// The process runs and answers.
@@ -20,10 +48,11 @@ pub(super) async fn healthz() -> Json<super::upload::Message> {
     Json(super::upload::Message { msg: "ok" })
 }
 
-/// The metadata store accepts changes. The engine is named as it is: with a lost GPU the CPU goes on.
+/// The metadata store accepts changes. The engine is named as it was chosen, and whether its device is there; when it is
+/// not, the cpu engine goes on, so the server is ready all the same.
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
     if !app.repo.is_ready() {
         return Err(ApiError::not_ready());
     }
-    Ok(Json(Health { engine: app.engines.describe(), msg: "ok" }))
+    Ok(Json(Health { device: Device::of(&app.engines), engine: app.engines.describe(), msg: "ok" }))
 }

@@ -59,6 +59,7 @@ async fn every_wrong_method_on_a_known_path_says_which_are_right() {
         ("/internal/filename", &["GET"]),
         ("/healthz", &["GET"]),
         ("/readyz", &["GET"]),
+        ("/metrics", &["GET", "HEAD"]),
     ] {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "TRACE", "BREW"] {
             if allowed.contains(&method) {
@@ -81,7 +82,7 @@ async fn every_wrong_method_on_a_known_path_says_which_are_right() {
 #[tokio::test]
 async fn health_is_asked_and_answered() {
     let app = App::start().await;
-    for path in ["/healthz", "/readyz", "//healthz"] {
+    for path in ["/healthz", "/readyz", "//healthz", "/metrics"] {
         app.get(path).await.is(200);
     }
     app.stop().await;

@@ -17,6 +17,7 @@ mod formats;
 mod hostile;
 mod import;
 mod limits;
+mod metrics;
 mod original;
 mod photos;
 mod pictures;

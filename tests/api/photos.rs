@@ -59,7 +59,7 @@ async fn on(backend: Backend) -> App {
 }
 
 /// Whether the software Vulkan adapter is there; where it is required, it must be.
-fn has_adapter() -> bool {
+pub(crate) fn has_adapter() -> bool {
     let drivers =
         ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"].into_iter().filter_map(|folder| fs::read_dir(folder).ok());
     let found = drivers.flatten().flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("lvp_icd"));

@@ -1,6 +1,10 @@
 //! What a device job moves and keeps: planes up and down, one upload for many results, memory that is used again.
 
-#![expect(clippy::unwrap_used, reason = "clippy takes only test functions for tests; this is what they call")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "clippy takes only test functions for tests; this is what they call"
+)]
 
 use std::time::Duration;
 

@@ -1,0 +1,282 @@
+//! `GET /metrics`: where jobs went and why, in Prometheus' text format. Answers while every queue is full, and is as open
+//! as `/healthz`: it names engine, adapter and driver, and tells nothing of pictures or of who sends them.
+//!
+//! Nothing is counted here. The parts keep their own counts, and a scrape reads them once, into a [`Scrape`]. Another
+//! metric is a field there and a line in its [`Collector::encode`].
+
+use std::{fmt, sync::Arc};
+
+use axum::{
+    extract::State,
+    http::{HeaderName, header::CONTENT_TYPE},
+};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, prometheus_text},
+    metrics::MetricType,
+    registry::{Registry, Unit},
+};
+
+use super::error::ApiError;
+use crate::{
+    app::App,
+    pixels::{
+        Backend, Engines,
+        exec::{Stats, route::Decision},
+        gpu::VramStats,
+    },
+};
+
+/// Stands in front of every name.
+const PREFIX: &str = "glimt";
+
+/// All metrics.
+pub(super) async fn metrics(
+    State(app): State<Arc<App>>,
+) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
+    let scrape = Scrape::new(&app.engines, app.pool.in_flight());
+    let text = scrape.text().map_err(|error| ApiError::internal(format!("the metrics: {error}")))?;
+    Ok(([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], text))
+}
+
+/// What the parts know, read once.
+#[derive(Clone, Debug)]
+struct Scrape {
+    engine: Backend,
+    description: String,
+    healthy: bool,
+    jobs: Stats,
+    decisions: Vec<Decision>,
+    vram: VramStats,
+    sent: u64,
+    submissions: u64,
+    in_flight: usize,
+}
+
+impl Scrape {
+    fn new(engines: &Engines, in_flight: usize) -> Self {
+        let (sent, submissions) = engines.batches();
+        Self {
+            engine: engines.chosen(),
+            description: engines.describe(),
+            healthy: engines.is_healthy(),
+            jobs: engines.stats(),
+            decisions: engines.decisions(),
+            vram: engines.vram(),
+            sent,
+            submissions,
+            in_flight,
+        }
+    }
+
+    /// The page.
+    fn text(self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::with_prefix(PREFIX);
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        prometheus_text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self { jobs, vram, .. } = self;
+        let mut page = Page(encoder);
+        let engine = [("engine", self.engine.name()), ("description", &self.description)];
+        page.info("engine", "The engine that was chosen at start, its adapter and its driver", &engine)?;
+        page.info("build", "The version that runs", &[("version", env!("CARGO_PKG_VERSION"))])?;
+
+        page.gauge("pool_jobs", "Jobs that run or wait for a thread", self.in_flight as u64)?;
+
+        // A device that is not there has no jobs; what is on the cpu engine for want of it is told by reason below.
+        let by_engine = [(self.engine.name(), jobs.device), (Backend::Cpu.name(), jobs.cpu)];
+        let by_engine = if self.engine == Backend::Cpu { &by_engine[1..] } else { &by_engine[..] };
+        page.counters("engine_jobs", "Jobs that were done, by the engine that did them", "engine", by_engine)?;
+        let missed = [
+            ("busy", jobs.busy),
+            ("recovered", jobs.recovered),
+            ("sooner", jobs.sooner),
+            ("too_large", jobs.too_large),
+            ("unavailable", jobs.unavailable),
+        ];
+        let help = "Jobs for the device that it did not do: those of reason busy were refused, the cpu engine did the \
+            others, because it was expected to be done sooner, or the device had failed with them (recovered), does not take their \
+            size, or was away";
+        page.counters("device_missed_jobs", help, "reason", &missed)?;
+        self.decisions(&mut page)?;
+
+        page.gauge(
+            "device_healthy",
+            "1 while the chosen engine works, 0 while its device is away",
+            self.healthy.into(),
+        )?;
+        page.counter("device_rebuilds", "Times the device was thrown away and built again", jobs.rebuilds)?;
+        page.counter("device_jobs", "Jobs that were sent to the device", self.sent)?;
+        page.counter("device_submissions", "Submissions that took those jobs to the device", self.submissions)?;
+        page.bytes("device_reserved", "Device memory promised to jobs", vram.reserved_bytes)?;
+        page.bytes(
+            "device_lent",
+            "Device memory of buffers that jobs hold, part of what is promised",
+            vram.lent_bytes,
+        )?;
+        page.bytes("device_idle", "Device memory of buffers kept for the next job", vram.idle_bytes)?;
+        page.counter("device_buffers_created", "Buffers made since the device was opened", vram.created)
+    }
+}
+
+impl Scrape {
+    /// Where auto sent jobs, by their kind. Nothing where there is one engine, or one was asked for by name.
+    fn decisions(&self, page: &mut Page<'_>) -> fmt::Result {
+        if self.decisions.is_empty() {
+            return Ok(());
+        }
+        let names = [Backend::Cpu.name(), self.engine.name()];
+        let counts = |of: fn(&Decision) -> [u64; 2]| rows(&self.decisions, names, |its| of(its).map(Some));
+        let numbers = |of: fn(&Decision) -> [Option<f64>; 2]| rows(&self.decisions, names, of);
+        page.families("route_jobs", "Jobs that auto sent to an engine", &counts(|its| its.jobs))?;
+        let help = "Jobs that auto sent to the slower engine to have it measured, part of those sent to it";
+        page.families("route_explored_jobs", help, &counts(|its| its.explored))?;
+        let help = "Mean of measured over predicted time, recent jobs weighing most";
+        page.numbers("route_correction_ratio", help, &numbers(|its| its.corrections))?;
+        page.numbers("route_last_job_seconds", "How long the last job took", &numbers(|its| its.last_secs))
+    }
+}
+
+/// A row for each kind of job and engine that has a value.
+fn rows<'d, T>(
+    decisions: &'d [Decision],
+    engines: [&'static str; 2],
+    of: impl Fn(&Decision) -> [Option<T>; 2],
+) -> Vec<([(&'static str, &'d str); 2], T)> {
+    let mut rows = Vec::new();
+    for decision in decisions {
+        for (engine, value) in engines.into_iter().zip(of(decision)) {
+            rows.extend(value.map(|value| ([("kind", decision.kind.as_str()), ("engine", engine)], value)));
+        }
+    }
+    rows
+}
+
+/// Writes metrics. Names are without prefix, unit and `_total`, which are added.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    /// What does not change while the process lives, as labels: `<name>_info`.
+    fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
+    }
+
+    /// A count that only grows.
+    fn counter(&mut self, name: &str, help: &str, count: u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<[(&str, &str); 0], u64, u64>(&count, None)
+    }
+
+    /// Counts that only grow, one for each value of `label`.
+    fn counters(&mut self, name: &str, help: &str, label: &str, counts: &[(&str, u64)]) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (value, count) in counts {
+            let labels = [(label, *value)];
+            metric.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(count, None)?;
+        }
+        Ok(())
+    }
+
+    /// The same under two labels.
+    fn families(&mut self, name: &str, help: &str, counts: &[([(&str, &str); 2], u64)]) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, count) in counts {
+            metric.encode_family(labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(count, None)?;
+        }
+        Ok(())
+    }
+
+    /// Numbers that come and go, under two labels.
+    fn numbers(&mut self, name: &str, help: &str, numbers: &[([(&str, &str); 2], f64)]) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, number) in numbers {
+            metric.encode_family(labels)?.encode_gauge(number)?;
+        }
+        Ok(())
+    }
+
+    /// A number that comes and goes.
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    /// Bytes that come and go: `<name>_bytes`.
+    fn bytes(&mut self, name: &str, help: &str, bytes: u64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, Some(&Unit::Bytes), MetricType::Gauge)?.encode_gauge(&bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_count_stands_under_its_own_name() {
+        let scrape = Scrape {
+            engine: Backend::Gpu,
+            description: "gpu: a \"card\"".to_owned(),
+            healthy: false,
+            jobs: Stats {
+                device: 1,
+                cpu: 2,
+                sooner: 15,
+                too_large: 3,
+                unavailable: 4,
+                recovered: 5,
+                busy: 6,
+                rebuilds: 7,
+            },
+            decisions: vec![Decision {
+                kind: "small".to_owned(),
+                jobs: [16, 17],
+                explored: [18, 19],
+                corrections: [Some(0.5), None],
+                last_secs: [Some(2.5), None],
+            }],
+            vram: VramStats { reserved_bytes: 8, lent_bytes: 9, idle_bytes: 10, created: 11 },
+            sent: 12,
+            submissions: 13,
+            in_flight: 14,
+        };
+        let text = scrape.clone().text().unwrap();
+        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            samples,
+            [
+                r#"glimt_engine_info{engine="gpu",description="gpu: a \"card\""} 1"#,
+                concat!("glimt_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+                "glimt_pool_jobs 14",
+                r#"glimt_engine_jobs_total{engine="gpu"} 1"#,
+                r#"glimt_engine_jobs_total{engine="cpu"} 2"#,
+                r#"glimt_device_missed_jobs_total{reason="busy"} 6"#,
+                r#"glimt_device_missed_jobs_total{reason="recovered"} 5"#,
+                r#"glimt_device_missed_jobs_total{reason="sooner"} 15"#,
+                r#"glimt_device_missed_jobs_total{reason="too_large"} 3"#,
+                r#"glimt_device_missed_jobs_total{reason="unavailable"} 4"#,
+                r#"glimt_route_jobs_total{kind="small",engine="cpu"} 16"#,
+                r#"glimt_route_jobs_total{kind="small",engine="gpu"} 17"#,
+                r#"glimt_route_explored_jobs_total{kind="small",engine="cpu"} 18"#,
+                r#"glimt_route_explored_jobs_total{kind="small",engine="gpu"} 19"#,
+                r#"glimt_route_correction_ratio{kind="small",engine="cpu"} 0.5"#,
+                r#"glimt_route_last_job_seconds{kind="small",engine="cpu"} 2.5"#,
+                "glimt_device_healthy 0",
+                "glimt_device_rebuilds_total 7",
+                "glimt_device_jobs_total 12",
+                "glimt_device_submissions_total 13",
+                "glimt_device_reserved_bytes 8",
+                "glimt_device_lent_bytes 9",
+                "glimt_device_idle_bytes 10",
+                "glimt_device_buffers_created_total 11",
+            ]
+        );
+        let without = Scrape { engine: Backend::Cpu, ..scrape }.text().unwrap();
+        let by_engine: Vec<&str> = without.lines().filter(|line| line.starts_with("glimt_engine_jobs_total")).collect();
+        assert_eq!(by_engine, [r#"glimt_engine_jobs_total{engine="cpu"} 2"#], "no engine stands there twice");
+    }
+}
