@@ -4,7 +4,7 @@
 //! Nothing is counted here. The parts keep their own counts, and a scrape reads them once, into a [`Scrape`]. Another
 //! metric is a field there and a line in its [`Collector::encode`].
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -50,6 +50,7 @@ struct Scrape {
     vram: VramStats,
     sent: u64,
     submissions: u64,
+    computed: Duration,
     in_flight: usize,
 }
 
@@ -65,6 +66,7 @@ impl Scrape {
             vram: engines.vram(),
             sent,
             submissions,
+            computed: engines.computed(),
             in_flight,
         }
     }
@@ -114,6 +116,8 @@ impl Collector for Scrape {
         page.counter("device_rebuilds", "Times the device was thrown away and built again", jobs.rebuilds)?;
         page.counter("device_jobs", "Jobs that were sent to the device", self.sent)?;
         page.counter("device_submissions", "Submissions that took those jobs to the device", self.submissions)?;
+        let help = "Time that the device computed, by its own timestamps";
+        page.seconds("device_computed", help, self.computed)?;
         page.bytes("device_reserved", "Device memory promised to jobs", vram.reserved_bytes)?;
         page.bytes(
             "device_lent",
@@ -171,6 +175,12 @@ impl Page<'_> {
     fn counter(&mut self, name: &str, help: &str, count: u64) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         metric.encode_counter::<[(&str, &str); 0], u64, u64>(&count, None)
+    }
+
+    /// A time that only grows: `<name>_seconds_total`.
+    fn seconds(&mut self, name: &str, help: &str, time: Duration) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Counter)?;
+        metric.encode_counter::<[(&str, &str); 0], f64, u64>(&time.as_secs_f64(), None)
     }
 
     /// Counts that only grow, one for each value of `label`.
@@ -242,6 +252,7 @@ mod tests {
             vram: VramStats { reserved_bytes: 8, lent_bytes: 9, idle_bytes: 10, created: 11 },
             sent: 12,
             submissions: 13,
+            computed: Duration::from_millis(1500),
             in_flight: 14,
         };
         let text = scrape.clone().text().unwrap();
@@ -269,6 +280,7 @@ mod tests {
                 "glimt_device_rebuilds_total 7",
                 "glimt_device_jobs_total 12",
                 "glimt_device_submissions_total 13",
+                "glimt_device_computed_seconds_total 1.5",
                 "glimt_device_reserved_bytes 8",
                 "glimt_device_lent_bytes 9",
                 "glimt_device_idle_bytes 10",

@@ -210,6 +210,12 @@ impl Engines {
         self.device.as_ref().map_or((0, 0), Device::batches)
     }
 
+    /// How long the device has computed so far, by its own timestamps: without queues, without the bus. Zero where it has none.
+    #[must_use]
+    pub fn computed(&self) -> Duration {
+        self.device.as_ref().map_or(Duration::ZERO, Device::computed)
+    }
+
     /// Bytes of host memory a job may take on the engine that would get it: for a permit. A software device's buffers
     /// are host memory; a hardware device takes a copy of the picture on the way up and down.
     #[must_use]

@@ -20,6 +20,7 @@ pub mod stages;
 pub mod upload;
 
 mod blocks;
+mod clock;
 mod compile;
 mod device;
 mod fault;

@@ -1,6 +1,8 @@
 //! The device of the engines: one behind a driver, or a simulated one.
 
 use super::EngineOptions;
+use std::time::Duration;
+
 use super::bands;
 use super::simulated::{Simulated, SimulatedAdapter};
 use crate::pixels::gpu::queue::Failure;
@@ -95,6 +97,10 @@ impl Device {
 
     pub(super) fn batches(&self) -> (u64, u64) {
         self.handle().map_or((0, 0), Handle::batches)
+    }
+
+    pub(super) fn computed(&self) -> Duration {
+        self.handle().map_or(Duration::ZERO, Handle::computed)
     }
 
     pub(super) fn drill(&self, drill: Drill) -> Result<(), DeviceError> {

@@ -100,6 +100,8 @@ pub(super) fn open(want: Want, max_job_bytes: u64) -> Result<Open, DeviceError> 
     let caps = caps(&limits, max_job_bytes);
     let request = adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("glimt"),
+        // To say how long batches take; nothing is done without them.
+        required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
         required_limits: limits,
         ..wgpu::DeviceDescriptor::default()
     });

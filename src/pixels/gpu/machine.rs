@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::clock::{Clock, Clocks};
 use super::device::{self, Open, Want};
 use super::job::{Done, Job, Unmade};
 use super::pipelines::Pipelines;
@@ -36,12 +37,14 @@ struct Flying {
 pub(super) struct Flight {
     jobs: Vec<Flying>,
     submission: wgpu::SubmissionIndex,
+    clock: Option<Clock>,
 }
 
 pub(super) struct Machine {
     open: Open,
     pipelines: Pipelines,
     vram: Arc<Vram>,
+    clocks: Option<Clocks>,
 }
 
 impl Machine {
@@ -54,7 +57,8 @@ impl Machine {
         let pipelines = Pipelines::new(&open.device);
         open.fault.check()?;
         let vram = Arc::new(Vram::new(open.device.clone(), budget_bytes, open.caps.max_buffer_bytes));
-        let mut machine = Self { open, pipelines, vram };
+        let clocks = Clocks::new(&open.device, &open.queue);
+        let mut machine = Self { open, pipelines, vram, clocks };
         machine.verify(watchdog)?;
         Ok(machine)
     }
@@ -103,13 +107,18 @@ impl Machine {
                 mapped: Arc::new(AtomicBool::new(false)),
             });
         }
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes: None });
+        let clock = self.clocks.as_mut().map(Clocks::take);
+        let timestamp_writes = clock.as_ref().map(Clock::writes);
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes });
         for job in &flying {
             for dispatch in &job.program.dispatches {
                 self.dispatch(&mut pass, dispatch, job)?;
             }
         }
         drop(pass);
+        if let Some(clock) = &clock {
+            clock.resolve(&mut encoder);
+        }
         for job in &flying {
             for output in &job.program.outputs {
                 let Some(slot) = job.buffer(Place::Slot(output.slot)) else { continue };
@@ -121,6 +130,9 @@ impl Machine {
         for (upload, promised) in uploads {
             upload.remap(promised);
         }
+        if let Some(clock) = &clock {
+            clock.map();
+        }
         for job in &mut flying {
             let mapped = Arc::clone(&job.mapped);
             job.read_back.mapped();
@@ -129,7 +141,7 @@ impl Machine {
             });
         }
         self.open.fault.check()?;
-        Ok(Flight { jobs: flying, submission })
+        Ok(Flight { jobs: flying, submission, clock })
     }
 
     /// Waits for a batch at most so long. `Ok(false)`: it is not done yet.
@@ -149,11 +161,11 @@ impl Machine {
         }
     }
 
-    /// The jobs of a batch that is done, in order.
+    /// The jobs of a batch that is done, in order, and how long the device computed, if it says so.
     ///
     /// # Errors
     /// [`DeviceError::Lost`] when a result could not be mapped.
-    pub(super) fn land(flight: Flight) -> Result<Vec<Done>, DeviceError> {
+    pub(super) fn land(&mut self, flight: Flight) -> Result<(Vec<Done>, Option<Duration>), DeviceError> {
         let done = |Flying { program, promised, read_back, mapped, .. }: Flying| {
             let reason = || "a result could not be mapped".to_owned();
             let is_mapped = mapped.load(Ordering::Acquire);
@@ -161,7 +173,8 @@ impl Machine {
                 .then_some(Done { program, read_back, promised })
                 .ok_or_else(|| DeviceError::Lost { reason: reason() })
         };
-        flight.jobs.into_iter().map(done).collect()
+        let computed = flight.clock.zip(self.clocks.as_mut()).and_then(|(clock, clocks)| clocks.read(clock));
+        Ok((flight.jobs.into_iter().map(done).collect::<Result<_, _>>()?, computed))
     }
 
     /// Lets idle buffers go and lets the device free what it holds: resources are freed on poll only.
@@ -251,7 +264,7 @@ impl Machine {
             let max_millis = u64::try_from(watchdog.as_millis()).unwrap_or(u64::MAX);
             return Err(DeviceError::Timeout { max_millis });
         }
-        let got = Self::land(flight)?.pop().map(Done::pictures).unwrap_or(Err(DeviceError::Unavailable))?;
+        let got = self.land(flight)?.0.pop().map(Done::pictures).unwrap_or(Err(DeviceError::Unavailable))?;
         let want = cpu::run_all(plan, source, &Stop::never())
             .map_err(|error| DeviceError::Invalid { reason: error.to_string() })?;
         let mut worst = if got.len() == want.len() { 0 } else { u8::MAX };

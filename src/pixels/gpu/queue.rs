@@ -99,6 +99,8 @@ struct Shared {
     /// Jobs that went into submissions, and submissions.
     jobs: AtomicU64,
     submissions: AtomicU64,
+    /// Nanoseconds that the device computed, by its own clock.
+    computed_nanos: AtomicU64,
 }
 
 impl Shared {
@@ -140,6 +142,7 @@ impl Handle {
             batch_started: AtomicU64::new(0),
             jobs: AtomicU64::new(0),
             submissions: AtomicU64::new(0),
+            computed_nanos: AtomicU64::new(0),
         });
         let (sender, receiver) = sync_channel(options.queue_depth);
         let (report, started) = sync_channel(1);
@@ -204,6 +207,12 @@ impl Handle {
     #[must_use]
     pub fn batches(&self) -> (u64, u64) {
         (self.shared.jobs.load(Ordering::Relaxed), self.shared.submissions.load(Ordering::Relaxed))
+    }
+
+    /// How long the device has computed so far, by its own timestamps: 0 where it has none.
+    #[must_use]
+    pub fn computed(&self) -> Duration {
+        Duration::from_nanos(self.shared.computed_nanos.load(Ordering::Relaxed))
     }
 
     /// Sends a job and waits for its pictures, one for each chain with steps. Never waits longer than twice the watchdog once the job is
@@ -440,8 +449,10 @@ impl Thread {
             0
         };
         self.shared.batch_started.store(started, Ordering::Release);
-        match Machine::land(flight) {
-            Ok(done) => {
+        match machine.land(flight) {
+            Ok((done, computed)) => {
+                let nanos = computed.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+                self.shared.computed_nanos.fetch_add(nanos, Ordering::Relaxed);
                 self.failures = 0;
                 for (answer, done) in answers.into_iter().zip(done) {
                     // A caller that went away gives the memory back right here.
