@@ -19,6 +19,6 @@ lint: ## Formatting and lints.
 deny: ## Licences, sources and known vulnerabilities of the dependencies (needs cargo-deny and the network).
 	cargo deny check
 
-bench: ## Engines against the crates alone, then processor time a request. Needs a quiet machine.
-	cargo bench --locked --bench engine
-	cargo bench --locked --bench requests
+bench: ## Engines against the crates alone, then processor time a request (GLIMT_BENCH=quick for less). Needs a quiet machine.
+	scripts/with-vulkan cargo bench --locked --bench engine
+	scripts/with-vulkan cargo bench --locked --bench requests
