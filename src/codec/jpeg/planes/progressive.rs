@@ -1,0 +1,284 @@
+//! Scans of progressive frames (ITU-T T.81 annex G): coefficients are collected, and transformed when all are there.
+
+use super::bits::Bits;
+use super::header::ZIGZAG;
+use super::huffman::{Coded, Lookup};
+use super::idct::{self, Block, Quantiser};
+use super::plane::Plane;
+use super::{Declined, Restarts};
+use crate::codec::Budget;
+
+/// The coefficients of a component, and how far they have come.
+pub(super) struct Coefficients {
+    /// In rows, with the padding to whole MCUs.
+    blocks: Vec<Block>,
+    /// Blocks of a row.
+    stride: usize,
+    /// For each coefficient in the order of coding the lowest bit that is known; none, before its first scan.
+    known: [Option<u8>; 64],
+}
+
+/// What a scan is about.
+#[derive(Clone, Copy)]
+pub(super) struct Band {
+    /// The first coefficient and the last, in the order of coding.
+    pub(super) first: usize,
+    pub(super) last: usize,
+    /// Whether the bits above are known: then this brings one more.
+    pub(super) refines: bool,
+    /// The lowest bit that comes.
+    pub(super) low: u8,
+}
+
+/// A component of a scan of DC.
+pub(super) struct DcPart<'a> {
+    pub(super) coefficients: &'a mut Coefficients,
+    /// Not in a scan that refines.
+    pub(super) dc: Option<Lookup>,
+    /// Blocks of an MCU, across and down.
+    pub(super) across: usize,
+    pub(super) down: usize,
+}
+
+impl Coefficients {
+    /// Zeros for this many columns and rows of blocks. The caller has checked the size against the budget.
+    pub(super) fn new(columns: usize, rows: usize) -> Self {
+        Self { blocks: vec![[0; 64]; columns * rows], stride: columns, known: [None; 64] }
+    }
+
+    /// Notes that a scan brings this, and whether that is its turn (G.1.1.1): bit after bit, DC before AC.
+    pub(super) fn turn(&mut self, band: Band) -> Result<(), Declined> {
+        let [dc, ..] = self.known;
+        for known in self.known.get_mut(band.first..=band.last).unwrap_or_default() {
+            let its_turn = if band.refines { *known == Some(band.low + 1) } else { known.is_none() };
+            if !its_turn || band.first > 0 && dc.is_none() {
+                return Err(Declined::NotMine);
+            }
+            *known = Some(band.low);
+        }
+        Ok(())
+    }
+
+    /// Whether every bit of every coefficient came.
+    pub(super) fn are_complete(&self) -> bool {
+        self.known.iter().all(|known| *known == Some(0))
+    }
+
+    /// Transforms all into the plane.
+    pub(super) fn render(&self, plane: &mut Plane, quantiser: &Quantiser, budget: &Budget) -> Result<(), Declined> {
+        for (blocks, row) in self.blocks.chunks_exact(self.stride.max(1)).zip(0..) {
+            budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
+            render_row(blocks, row, plane, quantiser);
+        }
+        Ok(())
+    }
+}
+
+#[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
+fn render_row(blocks: &[Block], row: usize, plane: &mut Plane, quantiser: &Quantiser) {
+    for (block, column) in blocks.iter().zip(0..) {
+        let (rows, _) = block.as_chunks::<8>();
+        let all = rows.iter().fold([0_i16; 8], |all, row| std::array::from_fn(|at| all[at] | row[at]));
+        let lowest = rows.iter().rposition(|row| *row != [0; 8]).unwrap_or(0);
+        let rightmost = all.iter().rposition(|column| *column != 0).unwrap_or(0);
+        if lowest.max(rightmost) == 0 {
+            plane.fill((column, row), idct::flat(block[0], quantiser));
+        } else {
+            plane.put((column, row), &idct::samples_within(block, lowest.max(rightmost), quantiser));
+        }
+    }
+}
+
+/// Decodes a scan of DC over `mcus` columns and rows of MCUs (G.1.2.1).
+#[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
+pub(super) fn scan_dc(
+    bits: &mut Bits<'_>,
+    parts: &mut [DcPart<'_>],
+    low: u8,
+    mcus: (usize, usize),
+    restarts: &mut Restarts,
+    budget: &Budget,
+) -> Result<(), Declined> {
+    let mut predictions = [0; 3];
+    for row in 0..mcus.1 {
+        budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
+        for column in 0..mcus.0 {
+            if restarts.due(bits)? {
+                predictions = [0; 3];
+            }
+            for (part, prediction) in parts.iter_mut().zip(&mut predictions) {
+                for at in 0..part.down * part.across {
+                    let (x, y) = (column * part.across + at % part.across, row * part.down + at / part.across);
+                    let block = part.coefficients.blocks.get_mut(y * part.coefficients.stride + x);
+                    let block = block.ok_or(Declined::NotMine)?;
+                    if let Some(dc) = &part.dc {
+                        *prediction += dc.difference(bits)?;
+                        // Checked before it is shifted: it cannot be past an i32 then.
+                        super::dc_of(*prediction)?;
+                        block[0] = super::dc_of(*prediction << low)?;
+                    } else if bits.bit() {
+                        block[0] |= 1 << low;
+                    }
+                }
+            }
+            if bits.ran_dry() {
+                return Err(Declined::NotMine);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Decodes a scan of AC over `size` columns and rows of blocks (G.1.2.2, G.1.2.3).
+#[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
+pub(super) fn scan_ac(
+    bits: &mut Bits<'_>,
+    coefficients: &mut Coefficients,
+    ac: &Lookup,
+    band: Band,
+    size: (usize, usize),
+    restarts: &mut Restarts,
+    budget: &Budget,
+) -> Result<(), Declined> {
+    // Blocks, from this one on, in which nothing new stands.
+    let mut empty = 0_usize;
+    for blocks in coefficients.blocks.chunks_exact_mut(coefficients.stride.max(1)).take(size.1) {
+        budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
+        for block in blocks.iter_mut().take(size.0) {
+            // A run of empty blocks ends with its interval.
+            if restarts.due(bits)? && empty > 0 {
+                return Err(Declined::NotMine);
+            }
+            if band.refines {
+                refine_block(bits, ac, block, band, &mut empty)?;
+            } else if empty > 0 {
+                empty -= 1;
+            } else {
+                read_block(bits, ac, block, band, &mut empty)?;
+            }
+            if bits.ran_dry() {
+                return Err(Declined::NotMine);
+            }
+        }
+    }
+    if empty > 0 { Err(Declined::NotMine) } else { Ok(()) }
+}
+
+/// Blocks of an end-of-band run (table G.1), the one at hand among them.
+#[inline(always)]
+fn run_of_empty(bits: &mut Bits<'_>, exponent: u8) -> usize {
+    (1 << exponent) + bits.take(u32::from(exponent))
+}
+
+/// Reads the first bits of a band.
+#[inline(always)]
+fn read_block(
+    bits: &mut Bits<'_>,
+    ac: &Lookup,
+    block: &mut Block,
+    band: Band,
+    empty: &mut usize,
+) -> Result<(), Declined> {
+    let mut next = band.first;
+    while next <= band.last {
+        bits.refill();
+        let place;
+        let value = match ac.next(bits, next, band.last)? {
+            Coded::Number { run, value, advance } => {
+                place = next + run;
+                next += advance;
+                value
+            }
+            Coded::Symbol(0xF0) => {
+                next += 16;
+                if next > band.last {
+                    return Err(Declined::NotMine);
+                }
+                continue;
+            }
+            Coded::Symbol(symbol) => {
+                let (run, size) = (symbol >> 4, u32::from(symbol & 15));
+                if size == 0 {
+                    *empty = run_of_empty(bits, run) - 1;
+                    break;
+                }
+                if size > 10 {
+                    return Err(Declined::NotMine);
+                }
+                place = next + usize::from(run);
+                next = place + 1;
+                bits.signed(size)
+            }
+        };
+        if place > band.last {
+            return Err(Declined::NotMine);
+        }
+        if let Some(coefficient) = block.get_mut(usize::from(ZIGZAG[place & 127] & 63)) {
+            // At most 10 bits, shifted by 13.
+            *coefficient = i16::try_from(value << band.low).map_err(|_overflow| Declined::NotMine)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads one more bit of a band: of those that are not zero, and which others become one.
+#[inline(always)]
+fn refine_block(
+    bits: &mut Bits<'_>,
+    ac: &Lookup,
+    block: &mut Block,
+    band: Band,
+    empty: &mut usize,
+) -> Result<(), Declined> {
+    let one = 1_i16 << band.low;
+    let mut next = band.first;
+    if *empty == 0 {
+        while next <= band.last {
+            let symbol = ac.symbol(bits)?;
+            let mut run = symbol >> 4;
+            let new = match (run, symbol & 15) {
+                (15, 0) => 0,
+                (exponent, 0) => {
+                    *empty = run_of_empty(bits, exponent);
+                    break;
+                }
+                (_, 1) => if bits.bit() { one } else { -one },
+                _ => return Err(Declined::NotMine),
+            };
+            // Over those that are known, and as many zeros as the run has.
+            loop {
+                if next > band.last {
+                    return Err(Declined::NotMine);
+                }
+                let coefficient = &mut block[usize::from(ZIGZAG[next & 127] & 63)];
+                next += 1;
+                if *coefficient != 0 {
+                    correct(bits, coefficient, one);
+                } else if run == 0 {
+                    *coefficient = new;
+                    break;
+                } else {
+                    run -= 1;
+                }
+            }
+        }
+    }
+    if *empty > 0 {
+        *empty -= 1;
+        for place in next..=band.last {
+            let coefficient = &mut block[usize::from(ZIGZAG[place & 127] & 63)];
+            if *coefficient != 0 {
+                correct(bits, coefficient, one);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The next bit of a coefficient that is not zero: away from it.
+#[inline(always)]
+fn correct(bits: &mut Bits<'_>, coefficient: &mut i16, one: i16) {
+    if bits.bit() {
+        *coefficient = coefficient.wrapping_add(if *coefficient > 0 { one } else { -one });
+    }
+}

@@ -1,0 +1,1 @@
+//! This decoder against the library's, and against damage.
