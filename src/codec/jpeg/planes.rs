@@ -73,7 +73,7 @@ impl Restarts {
         }
         let due = self.left == 0;
         if due {
-            bits.restart(self.number)?;
+            *bits = bits.restarted(self.number)?;
             self.number = (self.number + 1) % 8;
             self.left = self.interval;
         }
@@ -209,12 +209,12 @@ impl<'a> Decoder<'a> {
                 return Err(Declined::NotMine);
             }
         }
-        let mut bits = Bits::new(self.bytes, at);
-        if frame.progressive {
-            progressive_scan(&mut bits, frame, &header, &self.tables, &mut self.targets, self.budget)?;
+        let bits = Bits::new(self.bytes, at);
+        let bits = if frame.progressive {
+            progressive_scan(bits, frame, &header, &self.tables, &mut self.targets, self.budget)?
         } else {
-            sequential_scan(&mut bits, frame, &header, &self.tables, &mut self.targets, self.budget)?;
-        }
+            sequential_scan(bits, frame, &header, &self.tables, &mut self.targets, self.budget)?
+        };
         bits.end()
     }
 
@@ -268,14 +268,14 @@ fn lookup(codes: &[Option<huffman::Code>; 4], which: usize, of: Of) -> Result<Lo
     Ok(Lookup::new(code, of))
 }
 
-fn sequential_scan(
-    bits: &mut Bits<'_>,
+fn sequential_scan<'a>(
+    bits: Bits<'a>,
     frame: &Frame,
     header: &ScanHeader,
     tables: &Tables,
     targets: &mut [Target],
     budget: &Budget,
-) -> Result<(), Declined> {
+) -> Result<Bits<'a>, Declined> {
     let mcus = mcus_of(frame, header)?;
     let alone = header.parts.len() == 1;
     let mut parts = Vec::with_capacity(header.parts.len());
@@ -290,21 +290,21 @@ fn sequential_scan(
             down: if alone { 1 } else { component.down },
         });
     }
-    sequential::scan(bits, &mut parts, mcus, &mut Restarts::new(tables.restart_interval), budget)
+    sequential::scan(bits, &mut parts, mcus, Restarts::new(tables.restart_interval), budget)
 }
 
-fn progressive_scan(
-    bits: &mut Bits<'_>,
+fn progressive_scan<'a>(
+    bits: Bits<'a>,
     frame: &Frame,
     header: &ScanHeader,
     tables: &Tables,
     targets: &mut [Target],
     budget: &Budget,
-) -> Result<(), Declined> {
+) -> Result<Bits<'a>, Declined> {
     let mcus = mcus_of(frame, header)?;
     let alone = header.parts.len() == 1;
     let band = Band { first: header.first, last: header.last, refines: header.high > 0, low: header.low };
-    let mut restarts = Restarts::new(tables.restart_interval);
+    let restarts = Restarts::new(tables.restart_interval);
     let mut parts = Vec::with_capacity(header.parts.len());
     for ((component, target), at) in frame.components.iter().zip(targets).zip(0..) {
         let Some((_, dc, ac)) = header.parts.iter().find(|(named, ..)| *named == at) else { continue };
@@ -312,7 +312,7 @@ fn progressive_scan(
         coefficients.turn(band)?;
         if band.first > 0 {
             let ac = lookup(&tables.ac, *ac, if band.refines { Of::Corrections } else { Of::Numbers })?;
-            return progressive::scan_ac(bits, coefficients, &ac, band, mcus, &mut restarts, budget);
+            return progressive::scan_ac(bits, coefficients, &ac, band, mcus, restarts, budget);
         }
         parts.push(DcPart {
             coefficients,
@@ -321,5 +321,5 @@ fn progressive_scan(
             down: if alone { 1 } else { component.down },
         });
     }
-    progressive::scan_dc(bits, &mut parts, band.low, mcus, &mut restarts, budget)
+    progressive::scan_dc(bits, &mut parts, band.low, mcus, restarts, budget)
 }

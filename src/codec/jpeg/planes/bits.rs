@@ -6,6 +6,9 @@ use super::Declined;
 ///
 /// At a marker, and at the end of the data, it goes on with zeros and counts them: whoever reads looks now and then whether
 /// it has got any ([`Bits::ran_dry`]), which is cheaper than looking each time.
+///
+/// A value that is copied, and calls that are not inlined take it as one: so the loops have it in registers.
+#[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     /// Where the next byte to load stands.
@@ -40,7 +43,7 @@ impl<'a> Bits<'a> {
                 self.at += bytes as usize;
                 self.count += 8 * bytes;
             } else {
-                self.refill_slowly();
+                *self = self.refilled();
             }
         }
     }
@@ -48,7 +51,7 @@ impl<'a> Bits<'a> {
     /// The same byte by byte.
     #[cold]
     #[inline(never)]
-    fn refill_slowly(&mut self) {
+    fn refilled(mut self) -> Self {
         while self.count <= 56 {
             match self.data.get(self.at..).unwrap_or_default() {
                 [0xFF, 0, ..] => {
@@ -63,6 +66,7 @@ impl<'a> Bits<'a> {
             }
             self.count += 8;
         }
+        self
     }
 
     /// The next `count` bits, 1 to 32, as a number. They must be loaded.
@@ -108,17 +112,21 @@ impl<'a> Bits<'a> {
     }
 
     /// Ends an interval: what is left must be less than a byte, and then a marker. Returns where that stands.
-    pub(super) fn end(&mut self) -> Result<usize, Declined> {
-        self.refill_slowly();
-        let left = self.count.checked_sub(self.padding).ok_or(Declined::NotMine)?;
-        if left >= 8 || self.data.get(self.at) != Some(&0xFF) {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn end(self) -> Result<usize, Declined> {
+        let bits = self.refilled();
+        let left = bits.count.checked_sub(bits.padding).ok_or(Declined::NotMine)?;
+        if left >= 8 || bits.data.get(bits.at) != Some(&0xFF) {
             return Err(Declined::NotMine);
         }
-        Ok(self.at)
+        Ok(bits.at)
     }
 
-    /// Passes the restart marker of this number (0 to 7, B.2.1) that must stand next.
-    pub(super) fn restart(&mut self, number: u8) -> Result<(), Declined> {
+    /// Behind the restart marker of this number (0 to 7, B.2.1) that must stand next.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn restarted(self, number: u8) -> Result<Self, Declined> {
         let mut at = self.end()?;
         // Any marker may have more than one 0xFF in front (B.1.1.2).
         while self.data.get(at + 1) == Some(&0xFF) {
@@ -127,8 +135,7 @@ impl<'a> Bits<'a> {
         if self.data.get(at + 1) != Some(&(0xD0 + number)) {
             return Err(Declined::NotMine);
         }
-        *self = Self::new(self.data, at + 2);
-        Ok(())
+        Ok(Self::new(self.data, at + 2))
     }
 }
 
@@ -167,11 +174,11 @@ mod tests {
         bits.skip(8);
         assert!(bits.end().is_err(), "a whole byte is left");
         bits.skip(1);
-        assert!(bits.restart(2).is_err());
-        assert!(bits.restart(3).is_ok());
+        assert!(bits.restarted(2).is_err());
+        let mut bits = bits.restarted(3).ok().unwrap();
         bits.refill();
         assert_eq!(bits.take(8), 0x56);
-        assert!(bits.restart(4).is_ok());
+        assert!(bits.restarted(4).is_ok());
     }
 
     #[test]

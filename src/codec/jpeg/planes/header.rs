@@ -6,7 +6,7 @@ use crate::codec::metadata::be16;
 
 /// The place of each coefficient of a block, row by row, in the order in which they are coded (T.81 figure A.6). What lies
 /// past the 64th is the last one again, for a run that goes too far and is found out afterwards.
-pub(super) const ZIGZAG: [u8; 128] = {
+const ZIGZAG: [u8; 128] = {
     let mut order = [63; 128];
     let (mut row, mut column, mut at) = (0_u8, 0_u8, 0);
     while at < 64 {
@@ -25,6 +25,12 @@ pub(super) const ZIGZAG: [u8; 128] = {
     }
     order
 };
+
+/// Where the coefficient of this place in the order of coding stands in a block.
+#[inline(always)]
+pub(super) fn place_of(place: usize) -> usize {
+    usize::from(ZIGZAG[place & 127] & 63)
+}
 
 /// The frame header (B.2.2).
 pub(super) struct Frame {

@@ -44,11 +44,11 @@ pub(super) struct Lookup {
     symbols: [u8; 256],
 }
 
-/// From the top: the number (16 bits); and where it is not 0: by how much the place goes on (7), the run (4), and the bits
-/// used (5). Where it is 0: the symbol (8 bits from the sixth on) and the bits of its word (5), which are 0 when it is a
-/// longer one.
+/// From the lowest bit: bits used (5). Then, if a symbol: the symbol (8); if the word is a longer one: nothing. If numbers: by
+/// how much the place goes on (7), the zeros in front of the first (4), how far behind it the second is (16), and from the
+/// upper half on the first number (16) and the second (16). Where there is one alone, it is the second too.
 #[derive(Clone, Copy)]
-struct Answer(u32);
+struct Answer(u64);
 
 /// What the words of a code are about.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,12 +63,9 @@ pub(super) enum Of {
 
 /// What the next bits mean.
 pub(super) enum Coded {
-    /// So many zeros, then this number; the next one stands `advance` places on, past the 64th at the end of a block.
-    Number {
-        run: usize,
-        value: i32,
-        advance: usize,
-    },
+    /// So many zeros, then the first number; `second` places on the other (0: it is the same one). The next one stands
+    /// `advance` places on, past the 64th at the end of a block.
+    Numbers { run: usize, second: usize, values: [i16; 2], advance: usize },
     /// A symbol whose number, if it has one, has not been read yet.
     Symbol(u8),
 }
@@ -79,7 +76,7 @@ const PAST: usize = 64;
 impl Lookup {
     /// The table of a code.
     pub(super) fn new(code: &Code, of: Of) -> Self {
-        let mut words = [(0_u8, 0_u8); 1 << LOOK];
+        let mut words: Words = [(0, 0); 1 << LOOK];
         let mut lengths = [(0, 0); 16];
         let mut symbols = [0; 256];
         symbols.iter_mut().zip(&code.symbols).for_each(|(to, from)| *to = *from);
@@ -110,36 +107,39 @@ impl Lookup {
     #[inline(always)]
     pub(super) fn next(&self, bits: &mut Bits<'_>, place: usize, last: usize) -> Result<Coded, Declined> {
         let Answer(answer) = self.answers.get(bits.peek(LOOK)).copied().unwrap_or(Answer(0));
-        let length = answer & 31;
-        let value = answer.cast_signed() >> 16;
-        if value != 0 {
-            let (run, advance) = ((answer >> 5 & 15) as usize, (answer >> 9 & 127) as usize);
+        let field = |from: u32, bits: u32| u32::try_from(answer >> from & ((1 << bits) - 1)).unwrap_or(0);
+        let length = field(0, 5);
+        let values = [field(32, 16), field(48, 16)].map(low_half);
+        if values[0] != 0 {
+            let [run, second, advance] = [field(12, 4), field(16, 16), field(5, 7)].map(|its| its as usize);
             // Behind the last coefficient no end is coded: what looks like it belongs to the next block.
-            if place + run >= last {
+            if place + run + second >= last {
                 return self.search(bits);
             }
             bits.skip(length);
-            return Ok(Coded::Number { run, value, advance });
+            return Ok(Coded::Numbers { run, second, values, advance });
         }
         if length != 0 {
             bits.skip(length);
-            return Ok(Coded::Symbol((answer >> 5).to_le_bytes()[0]));
+            return Ok(Coded::Symbol(field(5, 8).to_le_bytes()[0]));
         }
         self.search(bits)
     }
 
-    /// The next word by its length alone: one that is longer than the table is wide, or none.
-    #[cold]
+    #[inline(always)]
     fn search(&self, bits: &mut Bits<'_>) -> Result<Coded, Declined> {
-        let next = bits.peek(16);
-        for (&(limit, base), length) in self.lengths.iter().zip(1..) {
-            if next < limit {
-                let place = (next >> (16 - length)).wrapping_sub(base);
-                bits.skip(length);
-                return self.symbols.get(place).map(|symbol| Coded::Symbol(*symbol)).ok_or(Declined::NotMine);
-            }
-        }
-        Err(Declined::NotMine)
+        let (symbol, length) = self.word(bits.peek(16)).ok_or(Declined::NotMine)?;
+        bits.skip(length);
+        Ok(Coded::Symbol(symbol))
+    }
+
+    /// The symbol and the length of the word that these 16 bits begin with, by its length alone.
+    #[cold]
+    #[inline(never)]
+    fn word(&self, next: usize) -> Option<(u8, u32)> {
+        let ((_, base), length) = self.lengths.iter().zip(1..).find(|((limit, _), _)| next < *limit)?;
+        let place = (next >> (16 - length)).wrapping_sub(*base);
+        self.symbols.get(place).map(|symbol| (*symbol, length))
     }
 
     /// The next symbol of a table of corrections.
@@ -148,7 +148,7 @@ impl Lookup {
         bits.refill();
         match self.next(bits, 0, usize::MAX)? {
             Coded::Symbol(symbol) => Ok(symbol),
-            Coded::Number { .. } => Err(Declined::NotMine),
+            Coded::Numbers { .. } => Err(Declined::NotMine),
         }
     }
 
@@ -157,34 +157,71 @@ impl Lookup {
     pub(super) fn difference(&self, bits: &mut Bits<'_>) -> Result<i32, Declined> {
         bits.refill();
         match self.next(bits, 0, usize::MAX)? {
-            Coded::Number { run: 0, value, .. } => Ok(value),
+            Coded::Numbers { run: 0, values: [value, _], .. } => Ok(i32::from(value)),
             Coded::Symbol(0) => Ok(0),
             Coded::Symbol(size @ 1..=11) => Ok(bits.signed(u32::from(size))),
-            Coded::Number { .. } | Coded::Symbol(_) => Err(Declined::NotMine),
+            Coded::Numbers { .. } | Coded::Symbol(_) => Err(Declined::NotMine),
         }
     }
 }
 
+/// Words and symbols for every [`LOOK`] bits, where they begin with a word; else a length of 0.
+type Words = [(u8, u8); 1 << LOOK];
+
+/// A number and what stands in front of it.
+struct Number {
+    run: usize,
+    value: i16,
+    /// Bits of word and number.
+    bits: u32,
+}
+
 impl Answer {
-    fn new(words: &[(u8, u8); 1 << LOOK], asked: usize, of: Of) -> Self {
-        let word_at = |used: u32| {
-            // What is shifted in below is not known: the word must end before.
-            let asked = asked << used & ((1 << LOOK) - 1);
-            words.get(asked).copied().filter(|(length, _)| (1..=LOOK - used).contains(&u32::from(*length)))
-        };
-        let Some((length, symbol)) = word_at(0) else { return Self(0) };
-        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-        let used = u32::from(length) + size;
-        if of == Of::Corrections || size == 0 || used > LOOK {
-            return Self(u32::from(symbol) << 5 | u32::from(length));
+    fn new(words: &Words, asked: usize, of: Of) -> Self {
+        let Some((length, symbol)) = word_at(words, asked, 0) else { return Self(0) };
+        let first = if of == Of::Corrections { None } else { number_at(words, asked, 0) };
+        let Some(first) = first else { return Self(u64::from(symbol) << 5 | u64::from(length)) };
+        let (mut bits, mut advance, mut second, mut other) = (first.bits, first.run + 1, 0, first.value);
+        if of == Of::Numbers {
+            if let Some(number) = number_at(words, asked, bits) {
+                (second, other) = (number.run + 1, number.value);
+                bits += number.bits;
+                advance += second;
+            }
+            if let Some((length, 0)) = word_at(words, asked, bits) {
+                bits += u32::from(length);
+                advance = PAST;
+            }
         }
-        let raw = asked >> (LOOK - used) & ((1 << size) - 1);
-        let value = extended(i32::try_from(raw).unwrap_or(0), size);
-        let (used, advance) = match word_at(used) {
-            Some((end, 0)) if of == Of::Numbers => (used + u32::from(end), PAST),
-            _ => (used, run as usize + 1),
-        };
-        let advance = u32::try_from(advance).unwrap_or(0);
-        Self(value.cast_unsigned() << 16 | advance << 9 | run << 5 | used)
+        let half = |value: i16| u64::from(value.cast_unsigned());
+        let places = (second << 16 | first.run << 12 | advance << 5) as u64;
+        Self(half(other) << 48 | half(first.value) << 32 | places | u64::from(bits))
     }
+}
+
+/// The word behind the first `used` of these bits, if it ends in them.
+fn word_at(words: &Words, asked: usize, used: u32) -> Option<(u8, u8)> {
+    let asked = asked << used & ((1 << LOOK) - 1);
+    // What is shifted in below is not known.
+    words.get(asked).copied().filter(|(length, _)| (1..=LOOK - used).contains(&u32::from(*length)))
+}
+
+/// The number behind the first `used` of these bits, if it ends in them.
+fn number_at(words: &Words, asked: usize, used: u32) -> Option<Number> {
+    let (length, symbol) = word_at(words, asked, used)?;
+    let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+    let bits = u32::from(length) + size;
+    let rest = LOOK.checked_sub(used + bits)?;
+    if size == 0 {
+        return None;
+    }
+    let raw = i32::try_from(asked >> rest & ((1 << size) - 1)).ok()?;
+    Some(Number { run, value: super::i16_of(extended(raw, size)), bits })
+}
+
+/// The lower 16 bits as a signed number.
+#[inline(always)]
+const fn low_half(value: u32) -> i16 {
+    let [low, high, ..] = value.to_le_bytes();
+    i16::from_le_bytes([low, high])
 }

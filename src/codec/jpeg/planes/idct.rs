@@ -10,7 +10,7 @@ use super::plane::Samples;
 pub(super) type Block = [i16; 64];
 
 /// Steps of quantisation, row by row.
-pub(super) type Quantiser = [[f32; 8]; 8];
+pub(super) type Quantiser = [f32; 64];
 
 /// `BASIS[v][y]` is `C(v) / 2 * cos((2 y + 1) v pi / 16)`, with `C(0) = sqrt(1/2)` and `C(v) = 1` else.
 const BASIS: [[f32; 8]; 8] = {
@@ -35,11 +35,7 @@ const BASIS: [[f32; 8]; 8] = {
 
 /// The steps as the transform wants them.
 pub(super) fn quantiser(steps: &[u16; 64]) -> Quantiser {
-    let mut quantiser = [[0.0; 8]; 8];
-    for (to, from) in quantiser.as_flattened_mut().iter_mut().zip(steps) {
-        *to = f32::from(*from);
-    }
-    quantiser
+    steps.map(f32::from)
 }
 
 /// The samples of a block that has no coefficient behind place `last` of the order of coding. Diagonals are coded one after
@@ -47,9 +43,7 @@ pub(super) fn quantiser(steps: &[u16; 64]) -> Quantiser {
 #[inline(always)]
 pub(super) fn samples(block: &Block, last: usize, quantiser: &Quantiser) -> Samples {
     match last {
-        0..=2 => square::<2>(block, quantiser),
-        3..=9 => square::<4>(block, quantiser),
-        10..=20 => square::<6>(block, quantiser),
+        0..=9 => square::<4>(block, quantiser),
         _ => square::<8>(block, quantiser),
     }
 }
@@ -58,9 +52,7 @@ pub(super) fn samples(block: &Block, last: usize, quantiser: &Quantiser) -> Samp
 #[inline(always)]
 pub(super) fn samples_within(block: &Block, furthest: usize, quantiser: &Quantiser) -> Samples {
     match furthest {
-        0..=1 => square::<2>(block, quantiser),
-        2..=3 => square::<4>(block, quantiser),
-        4..=5 => square::<6>(block, quantiser),
+        0..=3 => square::<4>(block, quantiser),
         _ => square::<8>(block, quantiser),
     }
 }
@@ -68,46 +60,39 @@ pub(super) fn samples_within(block: &Block, furthest: usize, quantiser: &Quantis
 /// The one sample of a block of a DC coefficient alone.
 #[inline(always)]
 pub(super) fn flat(dc: i16, quantiser: &Quantiser) -> u8 {
-    sample(f32::from(dc) * quantiser[0][0] * 0.125)
+    sample(f32::from(dc) * quantiser[0] * 0.125)
 }
 
 /// The samples of a block whose coefficients are all in the first `N` rows and columns; `N` is even.
+///
+/// The outer loops are over the eight lanes of a vector, with all else inside: so the compiler makes one pass of them.
 #[inline(always)]
 fn square<const N: usize>(block: &Block, quantiser: &Quantiser) -> Samples {
-    let (rows, _) = block.as_chunks::<8>();
     // Down the columns. The basis is symmetric for even and antisymmetric for odd frequencies: half the products do.
-    let mut half = [[0.0_f32; 8]; 8];
-    let mut coefficients = [[0.0_f32; 8]; N];
-    for ((coefficients, row), steps) in coefficients.iter_mut().zip(rows).zip(quantiser) {
-        for ((coefficient, &quantised), step) in coefficients.iter_mut().zip(row).zip(steps) {
-            *coefficient = f32::from(quantised) * step;
-        }
-    }
-    for y in 0..4 {
-        let (mut even, mut odd) = ([0.0_f32; 8], [0.0_f32; 8]);
-        for (pair, basis) in coefficients.chunks_exact(2).zip(BASIS.chunks_exact(2)) {
-            let ([low, high], [even_basis, odd_basis]) = (pair, basis) else { continue };
-            for u in 0..8 {
-                even[u] += low[u] * even_basis[y];
-                odd[u] += high[u] * odd_basis[y];
+    let mut half = [0.0_f32; 64];
+    for u in 0..8 {
+        let coefficients: [f32; N] = std::array::from_fn(|v| f32::from(block[8 * v + u]) * quantiser[8 * v + u]);
+        for y in 0..4 {
+            let (mut even, mut odd) = (0.0_f32, 0.0_f32);
+            for v in (0..N).step_by(2) {
+                even += coefficients[v] * BASIS[v][y];
+                odd += coefficients[v + 1] * BASIS[v + 1][y];
             }
-        }
-        for u in 0..8 {
-            half[y][u] = even[u] + odd[u];
-            half[7 - y][u] = even[u] - odd[u];
+            half[8 * y + u] = even + odd;
+            half[8 * (7 - y) + u] = even - odd;
         }
     }
     // Along the rows.
-    let mut samples = [[0; 8]; 8];
-    for (samples, half) in samples.iter_mut().zip(&half) {
-        let mut sums = [0.0_f32; 8];
-        for (value, basis) in half.iter().zip(&BASIS).take(N) {
-            for (sum, basis) in sums.iter_mut().zip(basis) {
-                *sum += value * basis;
+    let mut sums = [0.0_f32; 64];
+    for (sums, half) in sums.as_chunks_mut::<8>().0.iter_mut().zip(half.as_chunks::<8>().0) {
+        for (half, basis) in half.iter().zip(&BASIS).take(N) {
+            for x in 0..8 {
+                sums[x] += half * basis[x];
             }
         }
-        *samples = sums.map(sample);
     }
+    let mut samples = [[0; 8]; 8];
+    samples.as_flattened_mut().iter_mut().zip(sums).for_each(|(to, sum)| *to = sample(sum));
     samples
 }
 

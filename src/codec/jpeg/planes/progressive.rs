@@ -1,7 +1,7 @@
 //! Scans of progressive frames (ITU-T T.81 annex G): coefficients are collected, and transformed when all are there.
 
 use super::bits::Bits;
-use super::header::ZIGZAG;
+use super::header::place_of;
 use super::huffman::{Coded, Lookup};
 use super::idct::{self, Block, Quantiser};
 use super::plane::Plane;
@@ -91,19 +91,19 @@ fn render_row(blocks: &[Block], row: usize, plane: &mut Plane, quantiser: &Quant
 
 /// Decodes a scan of DC over `mcus` columns and rows of MCUs (G.1.2.1).
 #[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
-pub(super) fn scan_dc(
-    bits: &mut Bits<'_>,
+pub(super) fn scan_dc<'a>(
+    mut bits: Bits<'a>,
     parts: &mut [DcPart<'_>],
     low: u8,
     mcus: (usize, usize),
-    restarts: &mut Restarts,
+    mut restarts: Restarts,
     budget: &Budget,
-) -> Result<(), Declined> {
+) -> Result<Bits<'a>, Declined> {
     let mut predictions = [0; 3];
     for row in 0..mcus.1 {
         budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
         for column in 0..mcus.0 {
-            if restarts.due(bits)? {
+            if restarts.due(&mut bits)? {
                 predictions = [0; 3];
             }
             for (part, prediction) in parts.iter_mut().zip(&mut predictions) {
@@ -112,7 +112,7 @@ pub(super) fn scan_dc(
                     let block = part.coefficients.blocks.get_mut(y * part.coefficients.stride + x);
                     let block = block.ok_or(Declined::NotMine)?;
                     if let Some(dc) = &part.dc {
-                        *prediction += dc.difference(bits)?;
+                        *prediction += dc.difference(&mut bits)?;
                         // Checked before it is shifted: it cannot be past an i32 then.
                         super::dc_of(*prediction)?;
                         block[0] = super::dc_of(*prediction << low)?;
@@ -126,42 +126,42 @@ pub(super) fn scan_dc(
             }
         }
     }
-    Ok(())
+    Ok(bits)
 }
 
 /// Decodes a scan of AC over `size` columns and rows of blocks (G.1.2.2, G.1.2.3).
 #[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
-pub(super) fn scan_ac(
-    bits: &mut Bits<'_>,
+pub(super) fn scan_ac<'a>(
+    mut bits: Bits<'a>,
     coefficients: &mut Coefficients,
     ac: &Lookup,
     band: Band,
     size: (usize, usize),
-    restarts: &mut Restarts,
+    mut restarts: Restarts,
     budget: &Budget,
-) -> Result<(), Declined> {
+) -> Result<Bits<'a>, Declined> {
     // Blocks, from this one on, in which nothing new stands.
     let mut empty = 0_usize;
     for blocks in coefficients.blocks.chunks_exact_mut(coefficients.stride.max(1)).take(size.1) {
         budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
         for block in blocks.iter_mut().take(size.0) {
             // A run of empty blocks ends with its interval.
-            if restarts.due(bits)? && empty > 0 {
+            if restarts.due(&mut bits)? && empty > 0 {
                 return Err(Declined::NotMine);
             }
             if band.refines {
-                refine_block(bits, ac, block, band, &mut empty)?;
+                refine_block(&mut bits, ac, block, band, &mut empty)?;
             } else if empty > 0 {
                 empty -= 1;
             } else {
-                read_block(bits, ac, block, band, &mut empty)?;
+                read_block(&mut bits, ac, block, band, &mut empty)?;
             }
             if bits.ran_dry() {
                 return Err(Declined::NotMine);
             }
         }
     }
-    if empty > 0 { Err(Declined::NotMine) } else { Ok(()) }
+    if empty > 0 { Err(Declined::NotMine) } else { Ok(bits) }
 }
 
 /// Blocks of an end-of-band run (table G.1), the one at hand among them.
@@ -179,15 +179,17 @@ fn read_block(
     band: Band,
     empty: &mut usize,
 ) -> Result<(), Declined> {
+    let shifted = |value: i16| i16::try_from(i32::from(value) << band.low).map_err(|_overflow| Declined::NotMine);
     let mut next = band.first;
     while next <= band.last {
         bits.refill();
         let place;
         let value = match ac.next(bits, next, band.last)? {
-            Coded::Number { run, value, advance } => {
-                place = next + run;
+            Coded::Numbers { run, second, values: [first, other], advance } => {
+                block[place_of(next + run)] = shifted(first)?;
+                place = next + run + second;
                 next += advance;
-                value
+                other
             }
             Coded::Symbol(0xF0) => {
                 next += 16;
@@ -207,16 +209,13 @@ fn read_block(
                 }
                 place = next + usize::from(run);
                 next = place + 1;
-                bits.signed(size)
+                super::i16_of(bits.signed(size))
             }
         };
         if place > band.last {
             return Err(Declined::NotMine);
         }
-        if let Some(coefficient) = block.get_mut(usize::from(ZIGZAG[place & 127] & 63)) {
-            // At most 10 bits, shifted by 13.
-            *coefficient = i16::try_from(value << band.low).map_err(|_overflow| Declined::NotMine)?;
-        }
+        block[place_of(place)] = shifted(value)?;
     }
     Ok(())
 }
@@ -250,7 +249,7 @@ fn refine_block(
                 if next > band.last {
                     return Err(Declined::NotMine);
                 }
-                let coefficient = &mut block[usize::from(ZIGZAG[next & 127] & 63)];
+                let coefficient = &mut block[place_of(next)];
                 next += 1;
                 if *coefficient != 0 {
                     correct(bits, coefficient, one);
@@ -266,7 +265,7 @@ fn refine_block(
     if *empty > 0 {
         *empty -= 1;
         for place in next..=band.last {
-            let coefficient = &mut block[usize::from(ZIGZAG[place & 127] & 63)];
+            let coefficient = &mut block[place_of(place)];
             if *coefficient != 0 {
                 correct(bits, coefficient, one);
             }

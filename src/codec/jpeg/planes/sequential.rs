@@ -1,7 +1,7 @@
 //! Scans of sequential frames (ITU-T T.81 F.2): each block goes from its bits to its place in the plane.
 
 use super::bits::Bits;
-use super::header::ZIGZAG;
+use super::header::place_of;
 use super::huffman::{Coded, Lookup};
 use super::idct::{self, Block, Quantiser};
 use super::plane::Plane;
@@ -21,25 +21,25 @@ pub(super) struct Part<'a> {
 
 /// Decodes a scan of `mcus` columns and rows of MCUs. Each coefficient is read once and nothing is kept but the block at hand.
 #[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
-pub(super) fn scan(
-    bits: &mut Bits<'_>,
+pub(super) fn scan<'a>(
+    mut bits: Bits<'a>,
     parts: &mut [Part<'_>],
     mcus: (usize, usize),
-    restarts: &mut Restarts,
+    mut restarts: Restarts,
     budget: &Budget,
-) -> Result<(), Declined> {
+) -> Result<Bits<'a>, Declined> {
     let mut predictions = [0; 3];
     let mut block: Block = [0; 64];
     for row in 0..mcus.1 {
         budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
         for column in 0..mcus.0 {
-            if restarts.due(bits)? {
+            if restarts.due(&mut bits)? {
                 predictions = [0; 3];
             }
             for (part, prediction) in parts.iter_mut().zip(&mut predictions) {
                 for down in 0..part.down {
                     for across in 0..part.across {
-                        let last = read_block(bits, &part.dc, &part.ac, prediction, &mut block)?;
+                        let last = read_block(&mut bits, &part.dc, &part.ac, prediction, &mut block)?;
                         let at = (column * part.across + across, row * part.down + down);
                         if last == 0 {
                             part.plane.fill(at, idct::flat(block[0], part.quantiser));
@@ -56,7 +56,7 @@ pub(super) fn scan(
             }
         }
     }
-    Ok(())
+    Ok(bits)
 }
 
 /// Reads a block into one of zeros; returns the place of its last coefficient in the order of coding.
@@ -74,10 +74,11 @@ fn read_block(
     while next < 64 {
         bits.refill();
         let value = match ac.next(bits, next, 63)? {
-            Coded::Number { run, value, advance } => {
-                last = next + run;
+            Coded::Numbers { run, second, values: [first, other], advance } => {
+                block[place_of(next + run)] = first;
+                last = next + run + second;
                 next += advance;
-                value
+                other
             }
             Coded::Symbol(0) => break,
             Coded::Symbol(0xF0) => {
@@ -94,13 +95,11 @@ fn read_block(
                 }
                 last = next + usize::from(symbol >> 4);
                 next = last + 1;
-                bits.signed(size)
+                super::i16_of(bits.signed(size))
             }
         };
         // A place past the end is found out below: it can only be the last one.
-        if let Some(coefficient) = block.get_mut(usize::from(ZIGZAG[last & 127] & 63)) {
-            *coefficient = super::i16_of(value);
-        }
+        block[place_of(last)] = value;
     }
     if last > 63 { Err(Declined::NotMine) } else { Ok(last) }
 }
