@@ -117,15 +117,7 @@ struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     fn new(bytes: &'a [u8], budget: &'a Budget) -> Self {
-        Self {
-            bytes,
-            budget,
-            tables: Tables::default(),
-            frame: None,
-            targets: Vec::new(),
-            scans: 0,
-            adobe: None,
-        }
+        Self { bytes, budget, tables: Tables::default(), frame: None, targets: Vec::new(), scans: 0, adobe: None }
     }
 
     /// From the first marker to the last.
@@ -195,7 +187,9 @@ impl<'a> Decoder<'a> {
         let frame = self.frame.as_ref().ok_or(Declined::NotMine)?;
         let header = ScanHeader::read(body, frame)?;
         self.scans += 1;
-        if self.scans > self.budget.max_scans {
+        // 1 says YCbCr, as do three components without a marker. For grey there is nothing to say.
+        let other_colours = frame.components.len() == 3 && self.adobe.is_some_and(|transform| transform != 1);
+        if self.scans > self.budget.max_scans || other_colours {
             return Err(Declined::NotMine);
         }
         for (component, ..) in &header.parts {
@@ -221,10 +215,6 @@ impl<'a> Decoder<'a> {
     /// All that was decoded, if it is all of the picture.
     fn finish(self) -> Result<Picture, Declined> {
         let frame = self.frame.ok_or(Declined::NotMine)?;
-        // 1 says YCbCr; what stands for three components without a marker is no other.
-        if frame.components.len() == 3 && self.adobe.is_some_and(|transform| transform != 1) {
-            return Err(Declined::NotMine);
-        }
         let mut planes = Vec::with_capacity(self.targets.len());
         for Target { mut plane, quantiser, coefficients } in self.targets {
             let quantiser = quantiser.ok_or(Declined::NotMine)?;

@@ -200,8 +200,7 @@ impl ScanHeader {
             }
             parts.push((at, usize::from(codes >> 4), usize::from(codes & 15)));
         }
-        let scan =
-            Self { parts, first: usize::from(first), last: usize::from(last), high: bits >> 4, low: bits & 15 };
+        let scan = Self { parts, first: usize::from(first), last: usize::from(last), high: bits >> 4, low: bits & 15 };
         let blocks: usize = scan
             .parts
             .iter()

@@ -48,15 +48,6 @@ pub(super) fn samples(block: &Block, last: usize, quantiser: &Quantiser) -> Samp
     }
 }
 
-/// The samples of a block whose coefficients are in the rows and columns 0 to `furthest`.
-#[inline(always)]
-pub(super) fn samples_within(block: &Block, furthest: usize, quantiser: &Quantiser) -> Samples {
-    match furthest {
-        0..=3 => square::<4>(block, quantiser),
-        _ => square::<8>(block, quantiser),
-    }
-}
-
 /// The one sample of a block of a DC coefficient alone.
 #[inline(always)]
 pub(super) fn flat(dc: i16, quantiser: &Quantiser) -> u8 {
@@ -96,9 +87,11 @@ fn square<const N: usize>(block: &Block, quantiser: &Quantiser) -> Samples {
     samples
 }
 
-/// Shifted to 0 to 255, clamped, rounded to the nearest (even at a half).
+/// Shifted to 0 to 255, clamped, rounded to the nearest, from a half upwards.
 #[inline(always)]
 fn sample(value: f32) -> u8 {
-    // Past 2^23 the unit is the last bit, so adding that rounds, and leaves the integer in the lowest byte.
-    ((value + 128.0).clamp(0.0, 255.0) + 8_388_608.0).to_bits().to_le_bytes()[0]
+    // Past 2^23 the unit is the last bit, so adding that rounds, and leaves the integer in the lowest byte. It rounds a half
+    // to even, though; blocks of DC alone are often just there, and other decoders go up: so does the last bit of this.
+    const LEVEL: f32 = 128.0 + 1.0 / 1024.0;
+    ((value + LEVEL).clamp(0.0, 255.0) + 8_388_608.0).to_bits().to_le_bytes()[0]
 }

@@ -3,7 +3,6 @@
 /// Rows of 8-bit samples from the top, without padding.
 pub(super) struct Plane {
     width: usize,
-    height: usize,
     samples: Vec<u8>,
 }
 
@@ -13,7 +12,7 @@ pub(super) type Samples = [[u8; 8]; 8];
 impl Plane {
     /// Zeros. The caller has checked the size against the budget.
     pub(super) fn new(width: usize, height: usize) -> Self {
-        Self { width, height, samples: vec![0; width * height] }
+        Self { width, samples: vec![0; width * height] }
     }
 
     /// The samples, for whoever goes on to own them.

@@ -12,6 +12,9 @@ use crate::codec::Budget;
 pub(super) struct Coefficients {
     /// In rows, with the padding to whole MCUs.
     blocks: Vec<Block>,
+    /// For each block a bit for each coefficient of AC that is not 0, in the order of coding: so that a scan looks at those
+    /// alone, and not into a block that has none.
+    set: Vec<u64>,
     /// Blocks of a row.
     stride: usize,
     /// For each coefficient in the order of coding the lowest bit that is known; none, before its first scan.
@@ -43,7 +46,8 @@ pub(super) struct DcPart<'a> {
 impl Coefficients {
     /// Zeros for this many columns and rows of blocks. The caller has checked the size against the budget.
     pub(super) fn new(columns: usize, rows: usize) -> Self {
-        Self { blocks: vec![[0; 64]; columns * rows], stride: columns, known: [None; 64] }
+        let blocks = columns * rows;
+        Self { blocks: vec![[0; 64]; blocks], set: vec![0; blocks], stride: columns, known: [None; 64] }
     }
 
     /// Notes that a scan brings this, and whether that is its turn (G.1.1.1): bit after bit, DC before AC.
@@ -66,25 +70,21 @@ impl Coefficients {
 
     /// Transforms all into the plane.
     pub(super) fn render(&self, plane: &mut Plane, quantiser: &Quantiser, budget: &Budget) -> Result<(), Declined> {
-        for (blocks, row) in self.blocks.chunks_exact(self.stride.max(1)).zip(0..) {
+        let stride = self.stride.max(1);
+        for ((blocks, set), row) in self.blocks.chunks_exact(stride).zip(self.set.chunks_exact(stride)).zip(0..) {
             budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
-            render_row(blocks, row, plane, quantiser);
+            render_row(blocks, set, row, plane, quantiser);
         }
         Ok(())
     }
 }
 
 #[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
-fn render_row(blocks: &[Block], row: usize, plane: &mut Plane, quantiser: &Quantiser) {
-    for (block, column) in blocks.iter().zip(0..) {
-        let (rows, _) = block.as_chunks::<8>();
-        let all = rows.iter().fold([0_i16; 8], |all, row| std::array::from_fn(|at| all[at] | row[at]));
-        let lowest = rows.iter().rposition(|row| *row != [0; 8]).unwrap_or(0);
-        let rightmost = all.iter().rposition(|column| *column != 0).unwrap_or(0);
-        if lowest.max(rightmost) == 0 {
-            plane.fill((column, row), idct::flat(block[0], quantiser));
-        } else {
-            plane.put((column, row), &idct::samples_within(block, lowest.max(rightmost), quantiser));
+fn render_row(blocks: &[Block], set: &[u64], row: usize, plane: &mut Plane, quantiser: &Quantiser) {
+    for ((block, set), column) in blocks.iter().zip(set).zip(0..) {
+        match set.checked_ilog2() {
+            None => plane.fill((column, row), idct::flat(block[0], quantiser)),
+            Some(last) => plane.put((column, row), &idct::samples(block, last as usize, quantiser)),
         }
     }
 }
@@ -142,19 +142,29 @@ pub(super) fn scan_ac<'a>(
 ) -> Result<Bits<'a>, Declined> {
     // Blocks, from this one on, in which nothing new stands.
     let mut empty = 0_usize;
-    for blocks in coefficients.blocks.chunks_exact_mut(coefficients.stride.max(1)).take(size.1) {
+    let stride = coefficients.stride.max(1);
+    let rows = coefficients.blocks.chunks_exact_mut(stride).zip(coefficients.set.chunks_exact_mut(stride));
+    for (blocks, set) in rows.take(size.1) {
         budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
-        for block in blocks.iter_mut().take(size.0) {
+        let mut row = blocks.iter_mut().zip(set).take(size.0);
+        while let Some((block, set)) = row.next() {
             // A run of empty blocks ends with its interval.
             if restarts.due(&mut bits)? && empty > 0 {
                 return Err(Declined::NotMine);
             }
             if band.refines {
-                refine_block(&mut bits, ac, block, band, &mut empty)?;
-            } else if empty > 0 {
-                empty -= 1;
+                refine_block(&mut bits, ac, block, set, band, &mut empty)?;
+            } else if empty == 0 {
+                read_block(&mut bits, ac, block, set, band, &mut empty)?;
             } else {
-                read_block(&mut bits, ac, block, band, &mut empty)?;
+                empty -= 1;
+                if restarts.interval == 0 && empty > 0 {
+                    let skipped = empty.min(row.len());
+                    empty -= skipped;
+                    if let Some(last) = skipped.checked_sub(1) {
+                        row.nth(last);
+                    }
+                }
             }
             if bits.ran_dry() {
                 return Err(Declined::NotMine);
@@ -176,6 +186,7 @@ fn read_block(
     bits: &mut Bits<'_>,
     ac: &Lookup,
     block: &mut Block,
+    set: &mut u64,
     band: Band,
     empty: &mut usize,
 ) -> Result<(), Declined> {
@@ -187,6 +198,7 @@ fn read_block(
         let value = match ac.next(bits, next, band.last)? {
             Coded::Numbers { run, second, values: [first, other], advance } => {
                 block[place_of(next + run)] = shifted(first)?;
+                *set |= 1 << (next + run);
                 place = next + run + second;
                 next += advance;
                 other
@@ -216,6 +228,7 @@ fn read_block(
             return Err(Declined::NotMine);
         }
         block[place_of(place)] = shifted(value)?;
+        *set |= 1 << place;
     }
     Ok(())
 }
@@ -226,58 +239,66 @@ fn refine_block(
     bits: &mut Bits<'_>,
     ac: &Lookup,
     block: &mut Block,
+    set: &mut u64,
     band: Band,
     empty: &mut usize,
 ) -> Result<(), Declined> {
     let one = 1_i16 << band.low;
+    let known = *set;
     let mut next = band.first;
     if *empty == 0 {
         while next <= band.last {
             let symbol = ac.symbol(bits)?;
-            let mut run = symbol >> 4;
+            let run = symbol >> 4;
             let new = match (run, symbol & 15) {
                 (15, 0) => 0,
                 (exponent, 0) => {
                     *empty = run_of_empty(bits, exponent);
                     break;
                 }
-                (_, 1) => if bits.bit() { one } else { -one },
+                (_, 1) => {
+                    if bits.bit() {
+                        one
+                    } else {
+                        -one
+                    }
+                }
                 _ => return Err(Declined::NotMine),
             };
-            // Over those that are known, and as many zeros as the run has.
-            loop {
-                if next > band.last {
-                    return Err(Declined::NotMine);
-                }
-                let coefficient = &mut block[place_of(next)];
-                next += 1;
-                if *coefficient != 0 {
-                    correct(bits, coefficient, one);
-                } else if run == 0 {
-                    *coefficient = new;
-                    break;
-                } else {
-                    run -= 1;
-                }
+            // Over as many zeros as the run has, and over those that are known on the way.
+            let mut zeros = !known & u64::MAX << next;
+            for _ in 0..run {
+                zeros &= zeros.wrapping_sub(1);
             }
+            let place = zeros.trailing_zeros() as usize;
+            if place > band.last {
+                return Err(Declined::NotMine);
+            }
+            correct(bits, block, known & u64::MAX << next & !(u64::MAX << place), one);
+            if new != 0 {
+                block[place_of(place)] = new;
+                *set |= 1 << place;
+            }
+            next = place + 1;
         }
     }
     if *empty > 0 {
         *empty -= 1;
-        for place in next..=band.last {
-            let coefficient = &mut block[place_of(place)];
-            if *coefficient != 0 {
-                correct(bits, coefficient, one);
-            }
+        if next <= band.last {
+            correct(bits, block, known & u64::MAX << next & u64::MAX >> (63 - band.last), one);
         }
     }
     Ok(())
 }
 
-/// The next bit of a coefficient that is not zero: away from it.
+/// Reads the next bit of each of these coefficients, none of which is 0: 1 is a step away from it.
 #[inline(always)]
-fn correct(bits: &mut Bits<'_>, coefficient: &mut i16, one: i16) {
-    if bits.bit() {
-        *coefficient = coefficient.wrapping_add(if *coefficient > 0 { one } else { -one });
+fn correct(bits: &mut Bits<'_>, block: &mut Block, mut which: u64, one: i16) {
+    while which != 0 {
+        if bits.bit() {
+            let coefficient = &mut block[place_of(which.trailing_zeros() as usize)];
+            *coefficient = coefficient.wrapping_add(if *coefficient > 0 { one } else { -one });
+        }
+        which &= which - 1;
     }
 }
