@@ -1,5 +1,6 @@
 //! A picture in memory: 8 bits a channel, sRGB-encoded, straight alpha; or planes as a JPEG has them.
 
+mod rgb_row;
 mod ycbcr;
 
 pub(in crate::pixels) use self::ycbcr::ycbcr_from_rgb;
