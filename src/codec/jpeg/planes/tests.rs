@@ -85,7 +85,7 @@ const LIBRARY_IS_WRONG: &str = "jt_flower_small.q85_420_partially_interleaved.jp
 #[test]
 fn the_corpus_looks_as_by_the_library() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
-    if !corpus.exists() {
+    if std::fs::metadata(&corpus).is_err() {
         eprintln!("skipped: no corpus");
         return;
     }
@@ -154,7 +154,7 @@ fn file(case: &Case) -> Vec<u8> {
         for x in 0..u32::from(case.width) {
             for channel in 0..channels {
                 let value = x * (channel + 1) + y * (3 - channel) + 40 * channel + noise() / 16;
-                data.push(u8::try_from(value % 512).map_or_else(|_| 255 - u8::try_from(value % 256).unwrap(), |v| v));
+                data.push(u8::try_from(value % 512).unwrap_or(255 - u8::try_from(value % 256).unwrap()));
             }
         }
     }

@@ -58,7 +58,7 @@ impl Writer {
 
     /// Run and size in front, then the number (F.1.2.1).
     fn number(&mut self, run: u8, value: i16) {
-        let size = u32::from(16 - value.unsigned_abs().leading_zeros() as u8);
+        let size = 16 - value.unsigned_abs().leading_zeros();
         self.symbol(run << 4 | u8::try_from(size).unwrap());
         let value = if value < 0 { i32::from(value) + (1 << size) - 1 } else { i32::from(value) };
         self.put(u32::try_from(value).unwrap(), size);
