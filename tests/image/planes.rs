@@ -28,7 +28,7 @@ fn jpeg(segment: Option<(u8, &[u8])>) -> Vec<u8> {
     let mut encoder = jpeg_encoder::Encoder::new(&mut file, 90);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
     if let Some((number, body)) = segment {
-        encoder.add_app_segment(number, body).unwrap();
+        encoder.add_app_segment(number, body.to_vec()).unwrap();
     }
     encoder.encode(picture.data(), 61, 47, ColorType::Rgb).unwrap();
     file
