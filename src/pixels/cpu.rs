@@ -17,6 +17,7 @@ pub mod horizontal;
 pub mod orient;
 pub mod row;
 pub mod sharpen;
+pub mod sums;
 pub mod vertical;
 
 mod stream;

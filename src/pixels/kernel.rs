@@ -185,6 +185,22 @@ impl Kernel {
         start..end
     }
 
+    /// Where source samples come in order, `batch` at a time, the most output samples that are begun and not yet made:
+    /// those that read a sample of the batch, or did before and still read one of it or after it.
+    #[must_use]
+    pub fn most_begun(&self, batch: usize) -> usize {
+        let mut end = 0;
+        let begun = self.rows.iter().zip(0_usize..).map(|(oldest, at)| {
+            // The last batch in which the oldest is unmade begins with its last sample at the latest.
+            let end_of_batch = (oldest.first + self.taps - 1) as usize + batch;
+            while self.rows.get(end).is_some_and(|row| (row.first as usize) < end_of_batch) {
+                end += 1;
+            }
+            end - at
+        });
+        begun.max().unwrap_or(0)
+    }
+
     /// The same on a longer line: its source samples are those of `source_len` from `offset` on. `None` where they do
     /// not fit. Shares the weights.
     #[must_use]

@@ -70,6 +70,38 @@ impl CodeFromLinear {
     }
 }
 
+/// The fourth root of linear light to its code, above the straight line: `255 (1.055 q^(5/3) - 0.055)` for `q` from
+/// 0.2365 to 1, lowest degree first. The polynomial of least largest error: 0.0004 of a code.
+const CODE_FROM_ROOT: [f32; 7] = [-15.184_366, 35.598_85, 348.310_7, -217.505_88, 167.584_87, -81.197_06, 17.393_234];
+
+/// The 8-bit sRGB codes of linear light; clamped to 0 and 255, NaN is 0.
+///
+/// The same as [`CodeFromLinear::encode`], but for values within a thousandth of a code of a threshold, which may go to
+/// either side of it; a look-up cannot be done in vectors, square roots can. Every processor rounds each step alike.
+#[must_use]
+#[inline(always)]
+pub fn codes_from_linear<const N: usize>(linear: &[f32; N]) -> [u8; N] {
+    linear.map(|linear| {
+        // In this order: NaN becomes 0.
+        let x = linear.max(0.0).min(1.0);
+        let root = x.sqrt().sqrt();
+        let [least, higher @ ..] = CODE_FROM_ROOT;
+        let curve = higher.iter().rev().fold(0.0, |sum, &factor| (sum + factor) * root) + least;
+        let line = x * (12.92 * 255.0);
+        rounded(if x <= 0.003_130_8 { line } else { curve })
+    })
+}
+
+/// The whole number nearest to `code`, 0 to 255. A float of 2^23 and more has no room for a fraction: adding that
+/// rounds, and leaves the whole number in the lowest bits.
+#[must_use]
+#[inline(always)]
+pub fn rounded(code: f32) -> u8 {
+    #[expect(clippy::cast_possible_truncation, reason = "the lowest byte is the number")]
+    let lowest = (code + 8_388_608.0).to_bits() as u8;
+    lowest
+}
+
 /// Steps of the table from encoded to linear.
 const STEPS: usize = 4096;
 const STEPS_F32: f32 = 4096.0;
@@ -176,6 +208,26 @@ mod tests {
             #[expect(clippy::cast_precision_loss, reason = "under 2^24")]
             let x = step as f32 / 100_000.0;
             assert_eq!(CODE_FROM_LINEAR.encode(x), exact(x), "{x}");
+        }
+    }
+
+    /// Whether a code is that of the exact look-up, with `slack` codes to either side of a threshold.
+    fn agrees(code: u8, x: f32, slack: f64) -> bool {
+        let at = 255.0 * srgb_from_linear(f64::from(x.clamp(0.0, 1.0)));
+        code == CODE_FROM_LINEAR.encode(x) || (at.fract() - 0.5).abs() < slack && (f64::from(code) - at).abs() < 0.6
+    }
+
+    #[test]
+    fn codes_in_vectors_are_those_of_the_look_up_but_at_thresholds() {
+        let steps = (0..=1_000_000_u32).map(|step| narrow(f64::from(step) / 1_000_000.0));
+        let dark = (0..100_000_u32).map(|step| narrow(f64::from(step) / 1e7));
+        let odd = [-1.0, -0.0, f32::NAN, f32::NEG_INFINITY, 2.0, f32::INFINITY, f32::MIN_POSITIVE, 1e-40];
+        let all: Vec<f32> = steps.chain(dark).chain(odd).chain(*LINEAR_FROM_CODE).collect();
+        let wrong = |nudge: f32| all.iter().filter(|&&x| !agrees(codes_from_linear(&[x * nudge])[0], x, 0.001)).count();
+        assert_eq!(wrong(1.0), 0);
+        assert!(wrong(1.000_1) > 100, "the control: a curve that is off by a ten thousandth");
+        for code in 0..=255_u8 {
+            assert_eq!(codes_from_linear(&[LINEAR_FROM_CODE[usize::from(code)]]), [code]);
         }
     }
 

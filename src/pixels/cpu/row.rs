@@ -2,15 +2,15 @@
 
 use crate::pixels::kernel::LANES;
 use crate::pixels::pixmap::Layout;
-use crate::pixels::srgb::{CODE_FROM_LINEAR, LINEAR_FROM_CODE};
+use crate::pixels::srgb::{LINEAR_FROM_CODE, codes_from_linear, rounded};
 
 /// How a planar row lies in memory: `planes` runs of `pitch` floats; the first `width` of each are pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Pixels.
     pub width: usize,
-    /// Floats from one plane to the next: a multiple of [`LANES`], at least [`LANES`] more than `width`, so that a
-    /// padded row of weights that starts inside the picture ends inside the plane.
+    /// Floats from one plane to the next: a multiple of 16, so that loops have no remainder, and at least [`LANES`] more
+    /// than `width`, so that a padded row of weights that starts inside the picture ends inside the plane.
     pub pitch: usize,
     /// Channels.
     pub planes: usize,
@@ -21,7 +21,7 @@ impl Shape {
     #[must_use]
     pub const fn new(width: u32, planes: usize) -> Self {
         let width = width as usize;
-        Self { width, pitch: (width + LANES).next_multiple_of(LANES), planes }
+        Self { width, pitch: (width + LANES).next_multiple_of(16), planes }
     }
 
     /// Floats in the whole row.
@@ -44,13 +44,16 @@ impl Shape {
 }
 
 /// Fills `planar` (of `shape`) from a row of 8-bit pixels: sRGB to linear light, straight to premultiplied alpha.
+//
+// No version for AVX-512: its gathers take twice as long as loads one by one.
+#[multiversion::multiversion(targets("x86_64+avx2"))]
 pub fn linearise(pixels: &[u8], layout: Layout, planar: &mut [f32], shape: Shape) {
     let (first, rest) = planar.split_at_mut(shape.pitch.min(planar.len()));
     let (second, rest) = rest.split_at_mut(shape.pitch.min(rest.len()));
     let (third, fourth) = rest.split_at_mut(shape.pitch.min(rest.len()));
     let table: &[f32; 256] = &LINEAR_FROM_CODE;
     let light = |code: u8| table.get(usize::from(code)).copied().unwrap_or(0.0);
-    let coverage = |code: u8| f32::from(code) / 255.0;
+    let coverage = |code: u8| COVERAGE.get(usize::from(code)).copied().unwrap_or(0.0);
     match layout {
         Layout::Luma => {
             for (grey, &code) in first.iter_mut().zip(pixels) {
@@ -59,10 +62,11 @@ pub fn linearise(pixels: &[u8], layout: Layout, planar: &mut [f32], shape: Shape
         }
         Layout::LumaAlpha => {
             let (pixels, _) = pixels.as_chunks::<2>();
-            for ((grey, alpha), &[code, opacity]) in first.iter_mut().zip(second).zip(pixels) {
+            for ((grey, alpha), &[code, opacity]) in first.iter_mut().zip(second.iter_mut()).zip(pixels) {
                 *alpha = coverage(opacity);
-                *grey = light(code) * *alpha;
+                *grey = light(code);
             }
+            premultiply(first, second, pixels.len());
         }
         Layout::Rgb => {
             let (pixels, _) = pixels.as_chunks::<3>();
@@ -74,19 +78,45 @@ pub fn linearise(pixels: &[u8], layout: Layout, planar: &mut [f32], shape: Shape
         }
         Layout::Rgba => {
             let (pixels, _) = pixels.as_chunks::<4>();
-            let planes = first.iter_mut().zip(second).zip(third).zip(fourth);
+            let planes = first.iter_mut().zip(second.iter_mut()).zip(third.iter_mut()).zip(fourth.iter_mut());
             for ((((red, green), blue), alpha), &[r, g, b, opacity]) in planes.zip(pixels) {
                 *alpha = coverage(opacity);
-                *red = light(r) * *alpha;
-                *green = light(g) * *alpha;
-                *blue = light(b) * *alpha;
+                *red = light(r);
+                *green = light(g);
+                *blue = light(b);
+            }
+            for colours in [first, second, third] {
+                premultiply(colours, fourth, pixels.len());
             }
         }
     }
 }
 
+/// The alpha of each opacity.
+static COVERAGE: [f32; 256] = {
+    let mut table = [0.0; 256];
+    let mut code = 0_u8;
+    while code < 255 {
+        code += 1;
+        table[code as usize] = code as f32 / 255.0;
+    }
+    table
+};
+
+/// Multiplies a plane of colour by alpha. A loop of its own, in vectors: what is looked up comes one by one.
+#[inline(always)]
+fn premultiply(plane: &mut [f32], alpha: &[f32], width: usize) {
+    for (colour, &alpha) in plane.iter_mut().zip(alpha).take(width) {
+        *colour *= alpha;
+    }
+}
+
+/// Pixels encoded together.
+const BLOCK: usize = 16;
+
 /// Fills a row of 8-bit pixels from `planar` (of `shape`): premultiplied to straight alpha, linear light to sRGB,
 /// rounded once. The colours of `planar` are left un-premultiplied.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
 pub fn encode(planar: &mut [f32], shape: Shape, layout: Layout, pixels: &mut [u8]) {
     if layout.has_alpha() {
         let colours = shape.pitch * (shape.planes - 1);
@@ -98,51 +128,56 @@ pub fn encode(planar: &mut [f32], shape: Shape, layout: Layout, pixels: &mut [u8
     let (first, rest) = planar.split_at(shape.pitch.min(planar.len()));
     let (second, rest) = rest.split_at(shape.pitch.min(rest.len()));
     let (third, fourth) = rest.split_at(shape.pitch.min(rest.len()));
-    let table = &*CODE_FROM_LINEAR;
+    let [first, second, third, fourth] = [first, second, third, fourth].map(|plane| plane.as_chunks::<BLOCK>().0);
     match layout {
         Layout::Luma => {
-            for (pixel, &grey) in pixels.iter_mut().zip(first) {
-                *pixel = table.encode(grey);
+            for (pixels, grey) in pixels.chunks_mut(BLOCK).zip(first) {
+                pixels.iter_mut().zip(codes_from_linear(grey)).for_each(|(pixel, code)| *pixel = code);
             }
         }
         Layout::LumaAlpha => {
-            for ((pixel, &grey), &alpha) in pixels.as_chunks_mut::<2>().0.iter_mut().zip(first).zip(second) {
-                let opacity = opacity(alpha);
-                *pixel = seen([table.encode(grey), opacity], opacity);
+            let pixels = pixels.as_chunks_mut::<2>().0.chunks_mut(BLOCK);
+            for ((pixels, grey), alpha) in pixels.zip(first).zip(second) {
+                let codes = codes_from_linear(grey).into_iter().zip(opacities(alpha));
+                pixels.iter_mut().zip(codes).for_each(|(pixel, (grey, opacity))| *pixel = seen([grey, opacity]));
             }
         }
         Layout::Rgb => {
-            let pixels = pixels.as_chunks_mut::<3>().0.iter_mut();
-            for (((pixel, &red), &green), &blue) in pixels.zip(first).zip(second).zip(third) {
-                *pixel = [table.encode(red), table.encode(green), table.encode(blue)];
+            let pixels = pixels.as_chunks_mut::<3>().0.chunks_mut(BLOCK);
+            for (((pixels, red), green), blue) in pixels.zip(first).zip(second).zip(third) {
+                let [red, green, blue] = [red, green, blue].map(codes_from_linear);
+                let codes = red.into_iter().zip(green).zip(blue);
+                pixels.iter_mut().zip(codes).for_each(|(pixel, ((r, g), b))| *pixel = [r, g, b]);
             }
         }
         Layout::Rgba => {
-            let pixels = pixels.as_chunks_mut::<4>().0.iter_mut();
-            for ((((pixel, &red), &green), &blue), &alpha) in pixels.zip(first).zip(second).zip(third).zip(fourth) {
-                let opacity = opacity(alpha);
-                *pixel = seen([table.encode(red), table.encode(green), table.encode(blue), opacity], opacity);
+            let pixels = pixels.as_chunks_mut::<4>().0.chunks_mut(BLOCK);
+            for ((((pixels, red), green), blue), alpha) in pixels.zip(first).zip(second).zip(third).zip(fourth) {
+                let [red, green, blue] = [red, green, blue].map(codes_from_linear);
+                let codes = red.into_iter().zip(green).zip(blue).zip(opacities(alpha));
+                pixels.iter_mut().zip(codes).for_each(|(pixel, (((r, g), b), a))| *pixel = seen([r, g, b, a]));
             }
         }
     }
 }
 
 /// Divides a plane of premultiplied colour by alpha; 0 where alpha is not positive.
-#[multiversion::multiversion(targets("x86_64+avx2"))]
+#[inline(always)]
 fn straighten(plane: &mut [f32], alpha: &[f32]) {
     for (colour, &alpha) in plane.iter_mut().zip(alpha) {
         *colour = if alpha > 0.0 { *colour / alpha } else { 0.0 };
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255.5 by the clamp; NaN is 0")]
-fn opacity(alpha: f32) -> u8 {
-    (alpha.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
+#[inline(always)]
+fn opacities(alpha: &[f32; BLOCK]) -> [u8; BLOCK] {
+    alpha.map(|alpha| rounded(alpha.max(0.0).min(1.0) * 255.0))
 }
 
-/// A pixel whose alpha rounds to 0 is all zeros.
-fn seen<const N: usize>(pixel: [u8; N], opacity: u8) -> [u8; N] {
-    if opacity == 0 { [0; N] } else { pixel }
+/// A pixel whose alpha, its last, rounds to 0 is all zeros.
+#[inline(always)]
+fn seen<const N: usize>(pixel: [u8; N]) -> [u8; N] {
+    if pixel.last() == Some(&0) { [0; N] } else { pixel }
 }
 
 #[cfg(test)]

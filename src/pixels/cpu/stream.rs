@@ -1,15 +1,15 @@
 //! Rows pushed through the steps of a plan.
 
+use std::ops::Range;
+
 use super::row::{self, Shape};
+use super::sums::{BATCH, Sums, TILE, Tiles};
 use super::{CpuError, chroma, colour, horizontal, orient, sharpen, vertical};
-use crate::pixels::op::Size;
+use crate::pixels::op::{Rect, Size};
 use crate::pixels::orientation::Orientation;
 use crate::pixels::pixmap::{Layout, Picture, Pixmap, Source};
 use crate::pixels::plan::{Chain, Form, Plan, Separable, Step};
 use crate::pixels::stop::Stop;
-
-/// Source rows between two looks at whether to go on.
-const ROWS_A_CHECK: usize = 16;
 
 /// Runs a whole plan on the calling thread: every row of the source is read once, for all results.
 ///
@@ -20,41 +20,73 @@ pub fn run_all(plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Vec<Pictu
     let region = plan.region();
     let shape = Shape::new(region.size.width, layout.channels());
     let mut lines: Vec<Line<'_>> = plan.chains().iter().map(|chain| Line::new(chain, layout)).collect();
+    let mut tiles = Tiles::new(layout.channels());
     let mut linear = shape.zeros();
     let mut converted = Vec::new();
-    for (y, at) in (region.y..region.y + region.size.height).zip(0_usize..) {
-        if at.is_multiple_of(ROWS_A_CHECK) {
-            stop.check()?;
-        }
-        let pixels = pixels_of(source, y, region.x, region.size.width, &mut converted);
-        let mut is_linear = false;
-        for line in &mut lines {
-            if line.stages.is_empty() {
-                line.sink.copy(line.chain, region.x, y, pixels);
-                continue;
+    let end = region.y + region.size.height;
+    for y in (region.y..end).step_by(BATCH) {
+        stop.check()?;
+        let rows = rows_of(source, y..end.min(y + BATCH as u32), region, &mut converted);
+        add(&mut lines, &rows, (layout, shape), &mut tiles);
+        for (pixels, y) in rows.iter().zip(y..) {
+            let mut is_linear = false;
+            for line in &mut lines {
+                match line.stages.first() {
+                    None => line.sink.copy(line.chain, region.x, y, pixels),
+                    Some(Stage::Sums(_)) => {}
+                    Some(Stage::Filter(_) | Stage::Sharpen { .. } | Stage::Colour { .. }) => {
+                        if !is_linear {
+                            row::linearise(pixels, layout, &mut linear, shape);
+                            is_linear = true;
+                        }
+                        push(&mut line.stages, &mut linear, shape, &mut line.sink);
+                    }
+                }
             }
-            if !is_linear {
-                row::linearise(pixels, layout, &mut linear, shape);
-                is_linear = true;
-            }
-            push(&mut line.stages, &mut linear, shape, &mut line.sink);
         }
     }
     lines.into_iter().map(|line| line.sink.finish(plan.form())).collect()
 }
 
-/// A part of row `y` of the source, in its layout; planes are converted into `converted`.
-fn pixels_of<'a>(source: Source<'a>, y: u32, x: u32, width: u32, converted: &'a mut Vec<u8>) -> &'a [u8] {
+/// Gives a batch of rows to those lines that begin with sums: each tile is linearised once for all of them.
+fn add(lines: &mut [Line<'_>], rows: &[&[u8]], (layout, shape): (Layout, Shape), tiles: &mut Tiles) {
+    let mut all: Vec<&mut Sums<'_>> = lines.iter_mut().filter_map(Line::sums).collect();
+    if all.is_empty() {
+        return;
+    }
+    all.iter_mut().for_each(|sums| sums.begin(rows.len()));
+    for at in (0..shape.pitch).step_by(TILE) {
+        tiles.linearise(rows, layout, at);
+        all.iter_mut().for_each(|sums| sums.add(tiles));
+    }
+    all.into_iter().for_each(|sums| sums.end(rows.len()));
+    for Line { stages, sink, .. } in lines {
+        if let Some((first @ Stage::Sums(_), later)) = stages.split_first_mut() {
+            while let Some((row, shape)) = first.make() {
+                push(later, row, shape, sink);
+            }
+        }
+    }
+}
+
+/// Parts of rows of the source, in its layout; planes are converted into `converted`.
+fn rows_of<'a>(source: Source<'a>, rows: Range<u32>, part: Rect, converted: &'a mut Vec<u8>) -> Vec<&'a [u8]> {
+    let (x, width) = (part.x as usize, part.size.width as usize);
     match source {
         Source::Packed(image) => {
             let channels = image.layout().channels();
-            let start = (y as usize * image.width() as usize + x as usize) * channels;
-            image.data().get(start..start + width as usize * channels).unwrap_or(&[])
+            let row = |y: u32| {
+                let start = (y as usize * image.width() as usize + x) * channels;
+                image.data().get(start..start + width * channels).unwrap_or(&[])
+            };
+            rows.map(row).collect()
         }
         Source::Planar(image) => {
-            converted.resize(width as usize * 3, 0);
-            image.rgb_row(y, x, converted);
-            converted
+            converted.resize(rows.len() * width * 3, 0);
+            for (y, row) in rows.zip(converted.chunks_exact_mut(width * 3)) {
+                image.rgb_row(y, part.x, row);
+            }
+            converted.chunks_exact(width * 3).collect()
         }
     }
 }
@@ -71,6 +103,14 @@ impl<'p> Line<'p> {
         let planes = layout.channels();
         let stages = chain.steps.iter().map(|step| Stage::new(step, planes)).collect();
         Self { chain, stages, sink: Sink::new(chain, layout) }
+    }
+
+    /// The sums it begins with, if it does.
+    fn sums(&mut self) -> Option<&mut Sums<'p>> {
+        match self.stages.first_mut() {
+            Some(Stage::Sums(sums)) => Some(sums),
+            Some(Stage::Filter(_) | Stage::Sharpen { .. } | Stage::Colour { .. }) | None => None,
+        }
     }
 }
 
@@ -139,6 +179,9 @@ impl Sink {
 
 /// One step and the rows it waits with.
 enum Stage<'p> {
+    /// A filter along y first.
+    Sums(Sums<'p>),
+    /// A filter along x first.
     Filter(Filter<'p>),
     Sharpen {
         blur: Filter<'p>,
@@ -155,7 +198,7 @@ enum Stage<'p> {
     },
 }
 
-/// A separable filter and its rows.
+/// A separable filter along x first, and its rows.
 struct Filter<'p> {
     kernels: &'p Separable,
     /// The shape of its rows after the horizontal kernel.
@@ -211,6 +254,7 @@ impl<'p> Filter<'p> {
 impl<'p> Stage<'p> {
     fn new(step: &'p Step, planes: usize) -> Self {
         match step {
+            Step::Filter(kernels) if kernels.is_y_first() => Self::Sums(Sums::new(kernels, planes)),
             Step::Filter(kernels) => Self::Filter(Filter::new(kernels, planes)),
             Step::Sharpen { blur, amount, centre } => {
                 let blur = Filter::new(blur, planes);
@@ -226,6 +270,7 @@ impl<'p> Stage<'p> {
 
     fn take(&mut self, source: &[f32], from: Shape) {
         match self {
+            Self::Sums(sums) => sums.take(source, from),
             Self::Filter(filter) => filter.take(source, from),
             Self::Sharpen { blur, centre, ring, .. } => {
                 let (slot, shape) = (blur.taken % blur.taps(), blur.shape);
@@ -249,6 +294,7 @@ impl<'p> Stage<'p> {
     /// Makes the next row, if it can; returns it and its shape.
     fn make(&mut self) -> Option<(&mut [f32], Shape)> {
         match self {
+            Self::Sums(sums) => sums.make().then_some((&mut sums.out, sums.shape)),
             Self::Filter(filter) => filter.make().then_some((&mut filter.out, filter.shape)),
             Self::Sharpen { blur, amount, centre, ring } => {
                 let y = blur.made + centre.1 as usize;

@@ -1,7 +1,20 @@
-//! Twin of `shaders/vertical.wgsl`: one output row from the rows a kernel row names.
+//! Twin of `shaders/vertical.wgsl`: output rows from the rows a kernel row names.
+//!
+//! Two loops with one result. [`run`] makes one output row from all its source rows. [`add`] adds a few source rows to
+//! all the output rows they belong to, so that rows need not wait: for a reduction of 16 a row belongs to 6 output rows,
+//! but an output row needs 96. Both sum in the order of the source rows, so they agree to the bit.
 
 /// Floats of the output row made together: they stay in registers while the rows go by.
 const BLOCK: usize = 32;
+
+/// Pixels of a row of a tile. The planes of a tile fit the first-level cache together.
+pub const TILE: usize = 128;
+
+/// Rows added together: as many as a tile has.
+pub const BATCH: usize = 16;
+
+/// Output rows added to together.
+pub const GROUP: usize = 4;
 
 /// `target[i] = sum of weights[t] * rows[t][i]`. Rows and target are planar rows of one shape, whose length is a
 /// multiple of 8. Costs `rows * length` multiply-adds.
@@ -30,4 +43,31 @@ fn sums<const N: usize>(weights: &[f32], rows: &[&[f32]], at: usize) -> [f32; N]
         }
     }
     sums
+}
+
+/// `sums[g][i] += weights[r][g] * rows[r][i]`: a sample is loaded once for all output rows, and their sums stay in
+/// registers while the rows go by. `sums` are of one length, a multiple of 16 and at most [`TILE`].
+/// Costs `GROUP * rows * length` multiply-adds.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+pub fn add(rows: &[[f32; TILE]], weights: &[[f32; GROUP]], sums: [&mut [f32]; GROUP]) {
+    let [first, second, third, fourth] = sums.map(|sums| sums.as_chunks_mut::<16>().0.iter_mut());
+    for ((((first, second), third), fourth), at) in first.zip(second).zip(third).zip(fourth).zip(0..) {
+        let (mut a, mut b, mut c, mut d) = (*first, *second, *third, *fourth);
+        for (row, &[w, x, y, z]) in rows.iter().zip(weights) {
+            let Some(samples) = row.as_chunks::<16>().0.get(at) else { break };
+            add_weighted(&mut a, w, samples);
+            add_weighted(&mut b, x, samples);
+            add_weighted(&mut c, y, samples);
+            add_weighted(&mut d, z, samples);
+        }
+        (*first, *second, *third, *fourth) = (a, b, c, d);
+    }
+}
+
+// Loop by loop: one loop over all four makes the compiler vectorise across them, thirty times slower.
+#[inline(always)]
+fn add_weighted(sums: &mut [f32; 16], weight: f32, samples: &[f32; 16]) {
+    for (sum, &sample) in sums.iter_mut().zip(samples) {
+        *sum += weight * sample;
+    }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{Matrix, Rect, Size};
+use crate::pixels::cpu::sums;
 use crate::pixels::kernel::Kernel;
 
 /// A filter along every row, then one along every column.
@@ -62,11 +63,36 @@ impl Separable {
         across.saturating_add(self.target().pixels().saturating_mul(u64::from(self.vertical.taps())))
     }
 
-    /// Bytes the cpu engine holds for it with four planes: the ring of rows, one row out, and both kernels.
+    /// Whether the cpu engine filters along y first: where that is less work, as it is unless the picture grows. The
+    /// result is the same but for rounding.
+    #[must_use]
+    pub fn is_y_first(&self) -> bool {
+        // An output sample along x takes its own additions of lanes: about two along y.
+        let (across, down) = (u64::from(self.horizontal.taps()) * 2, u64::from(self.vertical.taps()));
+        let (source, target) = (self.source(), self.target());
+        let work = |between: u64, first: u64, then: u64| {
+            between.saturating_mul(first).saturating_add(target.pixels().saturating_mul(then))
+        };
+        let y_first = work(Size::new(source.width, target.height).pixels(), down, across);
+        y_first <= work(Size::new(target.width, source.height).pixels(), across, down)
+    }
+
+    /// Bytes the cpu engine holds for it with four planes: rows between the passes, one row out, and both kernels.
     fn working_bytes(&self) -> u64 {
-        let ring = u64::from(self.vertical.taps()) + 1;
-        let row = (u64::from(self.horizontal.target_len()) + 16) * 16;
-        (ring * row).saturating_add(self.horizontal.bytes() + self.vertical.bytes())
+        let row = |width: u32| (u64::from(width) + 24) * 16;
+        let between = if self.is_y_first() {
+            // Rounded up to groups of 4.
+            let begun = self.vertical.most_begun(sums::BATCH) as u64 + 3;
+            begun.saturating_mul(row(self.source().width)).saturating_add(sums::TILE_BYTES)
+        } else {
+            self.ring_bytes()
+        };
+        between.saturating_add(row(self.target().width) + self.horizontal.bytes() + self.vertical.bytes())
+    }
+
+    /// Bytes of `taps` rows after the horizontal pass, with four planes.
+    fn ring_bytes(&self) -> u64 {
+        u64::from(self.vertical.taps()) * (u64::from(self.target().width) + 24) * 16
     }
 
     fn narrowed(self, columns: &Range<u32>, rows: &Range<u32>) -> Self {
@@ -138,8 +164,8 @@ impl Step {
     pub(super) fn working_bytes(&self) -> u64 {
         match self {
             Self::Filter(filter) => filter.working_bytes(),
-            // The rows as they are wait too.
-            Self::Sharpen { blur, .. } => blur.working_bytes().saturating_mul(2),
+            // A ring whatever is cheaper, and another for the rows as they are.
+            Self::Sharpen { blur, .. } => blur.working_bytes().saturating_add(blur.ring_bytes().saturating_mul(2)),
             Self::Colour { .. } => 0,
         }
     }
