@@ -6,8 +6,9 @@
 //! one job after the other, so a job waits for those that were sent before it; a job on the cpu engine has its caller's
 //! thread and starts at once.
 //!
-//! An engine that is never chosen would never be measured again. So now and then a job goes to the other one, if that
-//! is not expected to take much longer: at most one job in [`EXPLORE_EVERY`], at most [`EXPLORE_UP_TO`] times as long.
+//! An engine that is never chosen would never be measured again. So now and then a job goes to the other one: when what that
+//! costs is no more than [`EXPLORE_SHARE`] of what the jobs since the last time took. One that never ran is only as
+//! good as its line and may cost [`FIRST_SHARE`] once.
 
 mod fit;
 
@@ -20,11 +21,14 @@ use crate::pixels::gpu::Upload;
 use crate::pixels::pixmap::Layout;
 use crate::pixels::plan::{Form, Plan};
 
-/// One job of a kind in so many is sent to the engine that is expected to be slower.
-pub const EXPLORE_EVERY: u64 = 64;
+/// The part of the time of a kind of jobs that may be spent on having the slower engine measured.
+pub const EXPLORE_SHARE: f64 = 0.02;
 
-/// How many times as long the slower engine may be expected to take for that.
-pub const EXPLORE_UP_TO: f64 = 4.0;
+/// The same for an engine that never did a job of this kind.
+pub const FIRST_SHARE: f64 = 0.1;
+
+/// The fewest jobs of a kind between two such.
+pub const EXPLORE_LEAST: u64 = 8;
 
 /// The weight of the newest job in a correction, once there were enough of them.
 const NEWEST: f64 = 0.2;
@@ -305,10 +309,10 @@ impl Router {
         let mut choice = sooner;
         if let Some(class) = state.classes.get_mut(kind.index()) {
             let waited = *of(&class.since, later.engine);
-            // One that never ran is only as good as its line: the sooner that is seen the better.
             let never = of(&class.corrections, later.engine).count == 0;
-            let due = if never { waited >= EXPLORE_EVERY / 8 } else { waited >= EXPLORE_EVERY };
-            if due && later.expected_secs <= EXPLORE_UP_TO * sooner.expected_secs {
+            let share = if never { FIRST_SHARE } else { EXPLORE_SHARE };
+            let extra_secs = later.expected_secs - sooner.expected_secs;
+            if waited >= EXPLORE_LEAST && extra_secs <= share * number(waited) * sooner.expected_secs {
                 choice = Choice { explores: true, ..later };
             }
             *at(&mut class.jobs, choice.engine) += 1;
