@@ -19,7 +19,7 @@ lint: ## Formatting and lints.
 deny: ## Licences, sources and known vulnerabilities of the dependencies (needs cargo-deny and the network).
 	cargo deny check
 
-bench: ## Engines against the crates alone, then processor time a request. Needs a quiet machine.
-	cargo bench --locked --bench engine
-	cargo bench --locked --bench route
-	cargo bench --locked --bench requests
+bench: ## Engines against the crates alone, where auto sends jobs, processor time a request (GLIMT_BENCH=quick for less).
+	scripts/with-vulkan cargo bench --locked --bench engine
+	scripts/with-vulkan cargo bench --locked --bench route
+	scripts/with-vulkan cargo bench --locked --bench requests

@@ -20,8 +20,8 @@ pub mod sniff;
 mod webp;
 
 use crate::domain::{Details, Format, OutputFormat};
-use crate::pixels::Pixmap;
 use crate::pixels::pixmap::Picture;
+use crate::pixels::{Orientation, Pixmap};
 
 pub use self::animation::animate;
 pub use self::budget::Budget;
@@ -179,10 +179,54 @@ pub fn decode(bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {
     guard(name_of(bytes), || decode_unguarded(bytes, budget))
 }
 
+/// A picture for an engine that takes planes and turns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// The picture, in sRGB with straight alpha; planes as stored, packed pixels too where they are grey.
+    pub picture: Picture,
+    /// How it is to be turned.
+    pub orientation: Orientation,
+}
+
+/// The same picture as [`decode`] gives, with less done to it where it is a JPEG that our own decoder takes (8 bits, Huffman
+/// codes, grey or YCbCr, whole) and its colour profile asks for nothing: its planes as stored, not turned. They are half or
+/// more of the bytes that RGB has, and no time goes into upsampling and colour. Else what [`decode`] gives, upright.
+/// Holds at most what [`peak_bytes`] says.
+///
+/// # Errors
+/// As [`decode`]: what our own decoder does not take is never an error before the library decoder has seen it.
+pub fn decode_for_engine(bytes: &[u8], budget: &Budget) -> Result<Decoded, CodecError> {
+    guard(name_of(bytes), || {
+        budget.check_deadline()?;
+        let opened = open(bytes, true)?;
+        if let Opened::Served(_, served @ Served::Jpeg(jpeg)) = &opened {
+            check(served, budget)?;
+            let walked = &jpeg.walked;
+            let profile = walked.profile(bytes, budget.max_profile_bytes);
+            let keeps =
+                || matches!(icc::conversion(profile.as_deref(), usize::from(jpeg.components)), icc::Conversion::Keep);
+            if walked.fault.is_none()
+                && matches!(jpeg.components, 1 | 3)
+                && keeps()
+                && let Some(picture) = jpeg::decode_planes(bytes, budget)?
+            {
+                let orientation = Orientation::from_exif(walked.orientation.to_exif()).unwrap_or_default();
+                return Ok(Decoded { picture, orientation });
+            }
+        }
+        let picture = Picture::Packed(decode_opened(opened, bytes, budget)?);
+        Ok(Decoded { picture, orientation: Orientation::UPRIGHT })
+    })
+}
+
 fn decode_unguarded(bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {
     budget.check_deadline()?;
+    decode_opened(open(bytes, true)?, bytes, budget)
+}
+
+fn decode_opened(opened: Opened, bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {
     let name = name_of(bytes);
-    let served = match open(bytes, true)? {
+    let served = match opened {
         Opened::Served(_, served) => served,
         Opened::Convertible(format) => {
             let decoded = convertible::decode(bytes, format, budget)?;
@@ -269,6 +313,8 @@ mod tests {
         assert_eq!(accept(file.clone(), &budget), Err(panicked.clone()));
         guard::tests::arm();
         assert_eq!(decode(&file, &budget), Err(panicked.clone()));
+        guard::tests::arm();
+        assert_eq!(decode_for_engine(&file, &budget), Err(panicked.clone()));
         guard::tests::arm();
         assert_eq!(encode(&pixmap, OutputFormat::Png, Quality::default()), Err(panicked.clone()));
         guard::tests::arm();

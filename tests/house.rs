@@ -36,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// All that `codec` may name of `pixels`.
-const PIXELS_FOR_CODEC: &[&str] = &["Pixmap", "Layout", "PixmapError", "pixmap"];
+const PIXELS_FOR_CODEC: &[&str] = &["Pixmap", "Layout", "Orientation", "PixmapError", "pixmap"];
 
 /// Where alone a crate may be named: in these modules, each its file and its folder.
 const HOMES: &[(&str, &[&str])] = &[

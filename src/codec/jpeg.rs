@@ -12,6 +12,10 @@ use super::icc::{self, Conversion};
 use super::metadata::jpeg::Jpeg;
 use super::raster::Raster;
 
+mod planes;
+
+pub(crate) use self::planes::decode as decode_planes;
+
 const NAME: &str = "JPEG";
 
 /// What the four channels that came out of the decoder hold.

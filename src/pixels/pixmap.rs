@@ -1,5 +1,6 @@
 //! A picture in memory: 8 bits a channel, sRGB-encoded, straight alpha; or planes as a JPEG has them.
 
+mod rgb_row;
 mod ycbcr;
 
 pub(in crate::pixels) use self::ycbcr::ycbcr_from_rgb;
@@ -164,7 +165,16 @@ impl<'a> From<&'a Ycbcr> for Source<'a> {
     }
 }
 
-/// A picture that was made, in either form.
+impl<'a> From<&'a Picture> for Source<'a> {
+    fn from(picture: &'a Picture) -> Self {
+        match picture {
+            Picture::Packed(image) => Self::Packed(image),
+            Picture::Planar(image) => Self::Planar(image),
+        }
+    }
+}
+
+/// A picture that was made or decoded, in either form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Picture {
     /// Pixel after pixel.

@@ -9,6 +9,7 @@ mod encode;
 mod malformed;
 mod metadata;
 mod pipeline;
+mod planes;
 mod plans;
 mod recovery;
 mod reference;

@@ -51,6 +51,8 @@ pub(crate) struct Jpeg {
     pub(crate) walked: Walked,
     /// Scans in the file.
     pub(crate) scans: u32,
+    /// Components of the frame: 1, 3 or 4.
+    pub(crate) components: u8,
     /// Sequential, and one scan brings every component: the data of that scan has to last to the end.
     pub(crate) one_scan: bool,
 }
@@ -289,8 +291,9 @@ impl Walker<'_> {
         self.profile.sort_by_key(|(number, _)| *number);
         let pixels = area(frame.width, frame.height);
         let picture = pixels.saturating_mul(u64::from(frame.components));
-        // Two bytes a coefficient for the whole picture, unless one scan brings every component row by row.
-        let coefficients = if one_scan { 0 } else { frame.samples.saturating_mul(2) };
+        // Two bytes a coefficient for the whole picture, unless one scan brings every component row by row; and a bit a
+        // coefficient that says which are 0.
+        let coefficients = if one_scan { 0 } else { frame.samples.saturating_mul(2) + frame.samples / 8 };
         // The quarter turns hold the picture twice, but only after the coefficients have gone.
         let turned = if orientation::swaps_sides(turn) { picture } else { 0 };
         let rows = u64::from(frame.width) * u64::from(frame.components) * 64;
@@ -303,6 +306,7 @@ impl Walker<'_> {
         };
         Ok(Jpeg {
             scans: self.scans,
+            components: frame.components,
             one_scan,
             walked: Walked {
                 width: frame.width,

@@ -1,5 +1,6 @@
 //! A picture as a JPEG holds it: a plane of luma and two of chroma, which may have half the columns, the rows, or both.
 
+use super::rgb_row::{self, Lines};
 use super::{Layout, Pixmap, PixmapError};
 
 /// Where the samples of a chroma plane with half the columns lie. Those with half the rows always lie between two rows.
@@ -125,28 +126,21 @@ impl Ycbcr {
     pub fn rgb_row(&self, y: u32, x: u32, rgb: &mut [u8]) {
         let (chroma_width, chroma_height) = self.sampling.chroma_size(self.width, self.height);
         let Sampling { half_width, half_height, siting } = self.sampling;
-        let (upper, lower) = near_far(y, half_height, Siting::Centre, chroma_height);
-        let row = |plane: &'_ [u8], at: u32| -> std::ops::Range<usize> {
-            let start = (at * chroma_width) as usize;
-            start..(start + chroma_width as usize).min(plane.len())
+        let (near, far) = near_far(y, half_height, Siting::Centre, chroma_height);
+        let row = |plane: &'_ [u8], width: u32, at: u32| {
+            let start = at as usize * width as usize;
+            start.min(plane.len())..(start + width as usize).min(plane.len())
         };
-        let [near, far] = [upper, lower].map(|(at, weight)| {
-            self.chroma.each_ref().map(|plane| (plane.get(row(plane, at)).unwrap_or(&[]), i32::from(weight)))
-        });
-        let luma = self.luma.get((y * self.width + x) as usize..).unwrap_or(&[]);
-        for ((pixel, &luma), x) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(luma).zip(x..) {
-            let (left, right) = near_far(x, half_width, siting, chroma_width);
-            let sample = |plane: usize| {
-                let at = |(samples, weight): (&[u8], i32)| {
-                    let one =
-                        |(at, its): (u32, u8)| i32::from(its) * i32::from(*samples.get(at as usize).unwrap_or(&128));
-                    weight * (one(left) + one(right))
-                };
-                let sum = near.get(plane).map_or(0, |its| at(*its)) + far.get(plane).map_or(0, |its| at(*its));
-                (sum + 8) >> 4
-            };
-            *pixel = rgb_from_ycbcr(i32::from(luma), sample(0), sample(1));
-        }
+        let lines = Lines {
+            luma: self.luma.get(row(&self.luma, self.width, y)).unwrap_or(&[]),
+            chroma: self
+                .chroma
+                .each_ref()
+                .map(|plane| [near.0, far.0].map(|at| plane.get(row(plane, chroma_width, at)).unwrap_or(&[]))),
+            weights: [near.1, far.1],
+            half_width: half_width.then_some(siting),
+        };
+        rgb_row::fill(&lines, x as usize, rgb);
     }
 
     /// The same picture as RGB.
@@ -185,7 +179,8 @@ fn near_far(at: u32, half: bool, siting: Siting, len: u32) -> ((u32, u8), (u32, 
 }
 
 /// BT.601 in 16 fractional bits, rounded once, clamped: RGB of luma and chroma in 0 to 255.
-fn rgb_from_ycbcr(y: i32, cb: i32, cr: i32) -> [u8; 3] {
+#[inline(always)]
+pub(super) fn rgb_from_ycbcr(y: i32, cb: i32, cr: i32) -> [u8; 3] {
     let (cb, cr) = (cb - 128, cr - 128);
     let y = (y << 16) + 32_768;
     // 1.402, 0.344136, 0.714136 and 1.772, times 65536.
@@ -205,6 +200,7 @@ pub(in crate::pixels) fn ycbcr_from_rgb([r, g, b]: [i32; 3], shift: u32) -> [u8;
     .map(clamped)
 }
 
+#[inline(always)]
 fn clamped(value: i32) -> u8 {
     u8::try_from(value.clamp(0, 255)).unwrap_or(0)
 }
@@ -251,6 +247,58 @@ mod tests {
         assert_eq!(ramp(Siting::Centre), [100, 103, 108, 114, 120, 125, 131, 134]);
         // Left: every second column is a sample, those in between are means.
         assert_eq!(ramp(Siting::Left), [100, 106, 111, 117, 122, 128, 134, 134]);
+    }
+
+    /// A pixel by its definition: up to four samples of chroma, weighted, rounded once.
+    fn defined(image: &Ycbcr, x: u32, y: u32) -> [u8; 3] {
+        let Sampling { half_width, half_height, siting } = image.sampling;
+        let (width, height) = image.sampling.chroma_size(image.width, image.height);
+        let (upper, lower) = near_far(y, half_height, Siting::Centre, height);
+        let (left, right) = near_far(x, half_width, siting, width);
+        let chroma = [0, 1].map(|plane: usize| {
+            let mut sum = 8;
+            for (row, down) in [upper, lower] {
+                for (column, across) in [left, right] {
+                    let sample = image.chroma[plane][(row * width + column) as usize];
+                    sum += i32::from(down) * i32::from(across) * i32::from(sample);
+                }
+            }
+            sum >> 4
+        });
+        rgb_from_ycbcr(i32::from(image.luma[(y * image.width + x) as usize]), chroma[0], chroma[1])
+    }
+
+    #[test]
+    fn rows_are_the_definition_to_the_bit() {
+        let mut state = 1_u32;
+        let mut noise = |count: u32| -> Vec<u8> {
+            let next = |_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state.to_be_bytes()[0]
+            };
+            (0..count).map(next).collect()
+        };
+        for (half_width, half_height) in ALL {
+            for siting in [Siting::Centre, Siting::Left] {
+                let sampling = Sampling { half_width, half_height, siting };
+                for (width, height) in
+                    [(1, 1), (2, 1), (3, 4), (5, 2), (255, 1), (256, 2), (257, 3), (515, 2), (1030, 1)]
+                {
+                    let (w, h) = sampling.chroma_size(width, height);
+                    let image =
+                        Ycbcr::new(width, height, sampling, noise(width * height), [noise(w * h), noise(w * h)])
+                            .unwrap();
+                    for y in 0..height {
+                        for x in [0, 1, 2, 3, 254, 255, 256, 258].into_iter().filter(|x| *x < width) {
+                            let mut rgb = vec![0; (width - x) as usize * 3];
+                            image.rgb_row(y, x, &mut rgb);
+                            let want: Vec<u8> = (x..width).flat_map(|x| defined(&image, x, y)).collect();
+                            assert_eq!(rgb, want, "{image:?} from {x}, {y}");
+                        }
+                    }
+                }
+            }
+        }
     }
 
     #[test]

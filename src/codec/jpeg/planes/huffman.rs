@@ -1,0 +1,227 @@
+//! Huffman codes: as a file has them, and as a table that answers several bits at a time.
+
+use super::Declined;
+use super::bits::{Bits, extended};
+
+/// A code as it stands in the file (ITU-T T.81 B.2.4.2): how many words of each length 1 to 16, and what they mean.
+#[derive(Clone)]
+pub(super) struct Code {
+    counts: [u8; 16],
+    symbols: Vec<u8>,
+}
+
+impl Code {
+    /// Reads one; returns what stands behind it too.
+    pub(super) fn read(body: &[u8]) -> Result<(Self, &[u8]), Declined> {
+        let (counts, rest) = body.split_first_chunk::<16>().ok_or(Declined::NotMine)?;
+        let total: usize = counts.iter().map(|&count| usize::from(count)).sum();
+        let (symbols, rest) = rest.split_at_checked(total).ok_or(Declined::NotMine)?;
+        // Words not yet taken, at each length.
+        let mut free = 1_usize;
+        for &count in counts {
+            free = (2 * free).checked_sub(usize::from(count)).ok_or(Declined::NotMine)?;
+        }
+        if total > 256 {
+            return Err(Declined::NotMine);
+        }
+        Ok((Self { counts: *counts, symbols: symbols.to_vec() }, rest))
+    }
+}
+
+/// Bits that the table is asked with.
+const LOOK: u32 = 10;
+
+/// The answer for every [`LOOK`] bits, and for longer words a search by length.
+///
+/// A symbol of AC is a run of zeros and the size of the number that follows (F.1.2.2). Where word and number fit into the
+/// bits asked with, the answer holds the number, and the end of the block too where its word still fits. For DC a symbol is
+/// a size alone, which is a run of 0.
+pub(super) struct Lookup {
+    answers: Box<[Answer; 1 << LOOK]>,
+    /// For each length: the first 16 bits that are no word of this length or shorter, and what to take from a word for the
+    /// place of its symbol.
+    lengths: [(usize, usize); 16],
+    symbols: [u8; 256],
+}
+
+/// From the lowest bit: bits used (5). Then, if a symbol: the symbol (8); if the word is a longer one: nothing. If numbers: by
+/// how much the place goes on (7), the zeros in front of the first (4), how far behind it the second is (16), and from the
+/// upper half on the first number (16) and the second (16). Where there is one alone, it is the second too.
+#[derive(Clone, Copy)]
+struct Answer(u64);
+
+/// What the words of a code are about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Differences of DC.
+    Differences,
+    /// Numbers of AC.
+    Numbers,
+    /// Corrections of AC, where what follows a word is no number (G.1.2.3).
+    Corrections,
+}
+
+/// What the next bits mean.
+pub(super) enum Coded {
+    /// So many zeros, then the first number; `second` places on the other (0: it is the same one). The next one stands
+    /// `advance` places on, past the 64th at the end of a block.
+    Numbers { run: usize, second: usize, values: [i16; 2], advance: usize },
+    /// A symbol whose number, if it has one, has not been read yet.
+    Symbol(u8),
+}
+
+/// Takes a place past the last one, for a number with nothing behind it.
+const PAST: usize = 64;
+
+impl Lookup {
+    /// The table of a code.
+    pub(super) fn new(code: &Code, of: Of) -> Self {
+        let mut words: Words = [(0, 0); 1 << LOOK];
+        let mut lengths = [(0, 0); 16];
+        let mut symbols = [0; 256];
+        symbols.iter_mut().zip(&code.symbols).for_each(|(to, from)| *to = *from);
+        // Words are numbered upwards, and from one length to the next with a zero behind (C.2).
+        let (mut word, mut place) = (0_usize, 0_usize);
+        for ((&count, entry), length) in code.counts.iter().zip(&mut lengths).zip(1_u8..) {
+            let (count, bits) = (usize::from(count), u32::from(length));
+            if let Some(rest) = LOOK.checked_sub(bits) {
+                let meant = code.symbols.iter().skip(place).take(count);
+                for (symbol, word) in meant.zip(word..) {
+                    let answers = words.get_mut(word << rest..(word + 1) << rest);
+                    answers.into_iter().flatten().for_each(|answer| *answer = (length, *symbol));
+                }
+            }
+            *entry = ((word + count) << (16 - bits), word.wrapping_sub(place));
+            word = (word + count) << 1;
+            place += count;
+        }
+        let mut answers = Box::new([Answer(0); 1 << LOOK]);
+        for (asked, answer) in answers.iter_mut().enumerate() {
+            *answer = Answer::new(&words, asked, of);
+        }
+        Self { answers, lengths, symbols }
+    }
+
+    /// What stands next, in a block whose next coefficient has this place and whose last one that; its bits are taken.
+    /// [`Bits::refill`] must have been called.
+    #[inline(always)]
+    pub(super) fn next(&self, bits: &mut Bits<'_>, place: usize, last: usize) -> Result<Coded, Declined> {
+        let Answer(answer) = self.answers.get(bits.peek(LOOK)).copied().unwrap_or(Answer(0));
+        let field = |from: u32, bits: u32| u32::try_from(answer >> from & ((1 << bits) - 1)).unwrap_or(0);
+        let length = field(0, 5);
+        let values = [field(32, 16), field(48, 16)].map(low_half);
+        if values[0] != 0 {
+            let [run, second, advance] = [field(12, 4), field(16, 16), field(5, 7)].map(|its| its as usize);
+            // Behind the last coefficient no end is coded: what looks like it belongs to the next block.
+            if place + run + second >= last {
+                return self.search(bits);
+            }
+            bits.skip(length);
+            return Ok(Coded::Numbers { run, second, values, advance });
+        }
+        if length != 0 {
+            bits.skip(length);
+            return Ok(Coded::Symbol(field(5, 8).to_le_bytes()[0]));
+        }
+        self.search(bits)
+    }
+
+    #[inline(always)]
+    fn search(&self, bits: &mut Bits<'_>) -> Result<Coded, Declined> {
+        let (symbol, length) = self.word(bits.peek(16)).ok_or(Declined::NotMine)?;
+        bits.skip(length);
+        Ok(Coded::Symbol(symbol))
+    }
+
+    /// The symbol and the length of the word that these 16 bits begin with, by its length alone.
+    #[cold]
+    #[inline(never)]
+    fn word(&self, next: usize) -> Option<(u8, u32)> {
+        let ((_, base), length) = self.lengths.iter().zip(1..).find(|((limit, _), _)| next < *limit)?;
+        let place = (next >> (16 - length)).wrapping_sub(*base);
+        self.symbols.get(place).map(|symbol| (*symbol, length))
+    }
+
+    /// The next symbol of a table of corrections.
+    #[inline(always)]
+    pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> Result<u8, Declined> {
+        bits.refill();
+        match self.next(bits, 0, usize::MAX)? {
+            Coded::Symbol(symbol) => Ok(symbol),
+            Coded::Numbers { .. } => Err(Declined::NotMine),
+        }
+    }
+
+    /// The next difference of DC (F.2.2.1).
+    #[inline(always)]
+    pub(super) fn difference(&self, bits: &mut Bits<'_>) -> Result<i32, Declined> {
+        bits.refill();
+        match self.next(bits, 0, usize::MAX)? {
+            Coded::Numbers { run: 0, values: [value, _], .. } => Ok(i32::from(value)),
+            Coded::Symbol(0) => Ok(0),
+            Coded::Symbol(size @ 1..=11) => Ok(bits.signed(u32::from(size))),
+            Coded::Numbers { .. } | Coded::Symbol(_) => Err(Declined::NotMine),
+        }
+    }
+}
+
+/// Words and symbols for every [`LOOK`] bits, where they begin with a word; else a length of 0.
+type Words = [(u8, u8); 1 << LOOK];
+
+/// A number and what stands in front of it.
+struct Number {
+    run: usize,
+    value: i16,
+    /// Bits of word and number.
+    bits: u32,
+}
+
+impl Answer {
+    fn new(words: &Words, asked: usize, of: Of) -> Self {
+        let Some((length, symbol)) = word_at(words, asked, 0) else { return Self(0) };
+        let first = if of == Of::Corrections { None } else { number_at(words, asked, 0) };
+        let Some(first) = first else { return Self(u64::from(symbol) << 5 | u64::from(length)) };
+        let (mut bits, mut advance, mut second, mut other) = (first.bits, first.run + 1, 0, first.value);
+        if of == Of::Numbers {
+            if let Some(number) = number_at(words, asked, bits) {
+                (second, other) = (number.run + 1, number.value);
+                bits += number.bits;
+                advance += second;
+            }
+            if let Some((length, 0)) = word_at(words, asked, bits) {
+                bits += u32::from(length);
+                advance = PAST;
+            }
+        }
+        let half = |value: i16| u64::from(value.cast_unsigned());
+        let places = (second << 16 | first.run << 12 | advance << 5) as u64;
+        Self(half(other) << 48 | half(first.value) << 32 | places | u64::from(bits))
+    }
+}
+
+/// The word behind the first `used` of these bits, if it ends in them.
+fn word_at(words: &Words, asked: usize, used: u32) -> Option<(u8, u8)> {
+    let asked = asked << used & ((1 << LOOK) - 1);
+    // What is shifted in below is not known.
+    words.get(asked).copied().filter(|(length, _)| (1..=LOOK - used).contains(&u32::from(*length)))
+}
+
+/// The number behind the first `used` of these bits, if it ends in them.
+fn number_at(words: &Words, asked: usize, used: u32) -> Option<Number> {
+    let (length, symbol) = word_at(words, asked, used)?;
+    let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+    let bits = u32::from(length) + size;
+    let rest = LOOK.checked_sub(used + bits)?;
+    if size == 0 {
+        return None;
+    }
+    let raw = i32::try_from(asked >> rest & ((1 << size) - 1)).ok()?;
+    Some(Number { run, value: super::i16_of(extended(raw, size)), bits })
+}
+
+/// The lower 16 bits as a signed number.
+#[inline(always)]
+const fn low_half(value: u32) -> i16 {
+    let [low, high, ..] = value.to_le_bytes();
+    i16::from_le_bytes([low, high])
+}

@@ -1,0 +1,97 @@
+//! From coefficients to samples: dequantisation, inverse DCT, level shift (ITU-T T.81 A.3.3, A.3.1).
+//!
+//! In single precision, as two products with the 8 by 8 matrix of the transform. Sums are exact to about 1e-4 of a level, so
+//! a sample is off by one from the exact transform's only where that is as near to a half. No fused multiply-add: the result
+//! is the same on every machine.
+
+use super::plane::Samples;
+
+/// Quantised coefficients, row by row.
+pub(super) type Block = [i16; 64];
+
+/// Steps of quantisation, row by row.
+pub(super) type Quantiser = [f32; 64];
+
+/// `BASIS[v][y]` is `C(v) / 2 * cos((2 y + 1) v pi / 16)`, with `C(0) = sqrt(1/2)` and `C(v) = 1` else.
+const BASIS: [[f32; 8]; 8] = {
+    /// `cos(k pi / 16) / 2`.
+    const HALF_COSINES: [f32; 9] =
+        [0.5, 0.490_392_64, 0.461_939_77, 0.415_734_8, 0.353_553_39, 0.277_785_12, 0.191_341_72, 0.097_545_16, 0.0];
+    let mut basis = [[HALF_COSINES[4]; 8]; 8];
+    let mut v = 1;
+    while v < 8 {
+        let mut y = 0;
+        while y < 8 {
+            // The angle in sixteenths of pi, of a full turn of 32: folded into the first quarter.
+            let angle = (2 * y + 1) * v % 32;
+            let half = if angle > 16 { 32 - angle } else { angle };
+            basis[v][y] = if half > 8 { -HALF_COSINES[16 - half] } else { HALF_COSINES[half] };
+            y += 1;
+        }
+        v += 1;
+    }
+    basis
+};
+
+/// The steps as the transform wants them.
+pub(super) fn quantiser(steps: &[u16; 64]) -> Quantiser {
+    steps.map(f32::from)
+}
+
+/// The samples of a block that has no coefficient behind place `last` of the order of coding. Diagonals are coded one after
+/// the other, so the first few lie in a smaller square.
+#[inline(always)]
+pub(super) fn samples(block: &Block, last: usize, quantiser: &Quantiser) -> Samples {
+    match last {
+        0..=9 => square::<4>(block, quantiser),
+        _ => square::<8>(block, quantiser),
+    }
+}
+
+/// The one sample of a block of a DC coefficient alone.
+#[inline(always)]
+pub(super) fn flat(dc: i16, quantiser: &Quantiser) -> u8 {
+    sample(f32::from(dc) * quantiser[0] * 0.125)
+}
+
+/// The samples of a block whose coefficients are all in the first `N` rows and columns; `N` is even.
+///
+/// The outer loops are over the eight lanes of a vector, with all else inside: so the compiler makes one pass of them.
+#[inline(always)]
+fn square<const N: usize>(block: &Block, quantiser: &Quantiser) -> Samples {
+    // Down the columns. The basis is symmetric for even and antisymmetric for odd frequencies: half the products do.
+    let mut half = [0.0_f32; 64];
+    for u in 0..8 {
+        let coefficients: [f32; N] = std::array::from_fn(|v| f32::from(block[8 * v + u]) * quantiser[8 * v + u]);
+        for y in 0..4 {
+            let (mut even, mut odd) = (0.0_f32, 0.0_f32);
+            for v in (0..N).step_by(2) {
+                even += coefficients[v] * BASIS[v][y];
+                odd += coefficients[v + 1] * BASIS[v + 1][y];
+            }
+            half[8 * y + u] = even + odd;
+            half[8 * (7 - y) + u] = even - odd;
+        }
+    }
+    // Along the rows.
+    let mut sums = [0.0_f32; 64];
+    for (sums, half) in sums.as_chunks_mut::<8>().0.iter_mut().zip(half.as_chunks::<8>().0) {
+        for (half, basis) in half.iter().zip(&BASIS).take(N) {
+            for x in 0..8 {
+                sums[x] += half * basis[x];
+            }
+        }
+    }
+    let mut samples = [[0; 8]; 8];
+    samples.as_flattened_mut().iter_mut().zip(sums).for_each(|(to, sum)| *to = sample(sum));
+    samples
+}
+
+/// Shifted to 0 to 255, clamped, rounded to the nearest, from a half upwards.
+#[inline(always)]
+fn sample(value: f32) -> u8 {
+    // Past 2^23 the unit is the last bit, so adding that rounds, and leaves the integer in the lowest byte. It rounds a half
+    // to even, though; blocks of DC alone are often just there, and other decoders go up: so does the last bit of this.
+    const LEVEL: f32 = 128.0 + 1.0 / 1024.0;
+    ((value + LEVEL).clamp(0.0, 255.0) + 8_388_608.0).to_bits().to_le_bytes()[0]
+}

@@ -1,0 +1,304 @@
+//! Scans of progressive frames (ITU-T T.81 annex G): coefficients are collected, and transformed when all are there.
+
+use super::bits::Bits;
+use super::header::place_of;
+use super::huffman::{Coded, Lookup};
+use super::idct::{self, Block, Quantiser};
+use super::plane::Plane;
+use super::{Declined, Restarts};
+use crate::codec::Budget;
+
+/// The coefficients of a component, and how far they have come.
+pub(super) struct Coefficients {
+    /// In rows, with the padding to whole MCUs.
+    blocks: Vec<Block>,
+    /// For each block a bit for each coefficient of AC that is not 0, in the order of coding: so that a scan looks at those
+    /// alone, and not into a block that has none.
+    set: Vec<u64>,
+    /// Blocks of a row.
+    stride: usize,
+    /// For each coefficient in the order of coding the lowest bit that is known; none, before its first scan.
+    known: [Option<u8>; 64],
+}
+
+/// What a scan is about.
+#[derive(Clone, Copy)]
+pub(super) struct Band {
+    /// The first coefficient and the last, in the order of coding.
+    pub(super) first: usize,
+    pub(super) last: usize,
+    /// Whether the bits above are known: then this brings one more.
+    pub(super) refines: bool,
+    /// The lowest bit that comes.
+    pub(super) low: u8,
+}
+
+/// A component of a scan of DC.
+pub(super) struct DcPart<'a> {
+    pub(super) coefficients: &'a mut Coefficients,
+    /// Not in a scan that refines.
+    pub(super) dc: Option<Lookup>,
+    /// Blocks of an MCU, across and down.
+    pub(super) across: usize,
+    pub(super) down: usize,
+}
+
+impl Coefficients {
+    /// Zeros for this many columns and rows of blocks. The caller has checked the size against the budget.
+    pub(super) fn new(columns: usize, rows: usize) -> Self {
+        let blocks = columns * rows;
+        Self { blocks: vec![[0; 64]; blocks], set: vec![0; blocks], stride: columns, known: [None; 64] }
+    }
+
+    /// Notes that a scan brings this, and whether that is its turn (G.1.1.1): bit after bit, DC before AC.
+    pub(super) fn turn(&mut self, band: Band) -> Result<(), Declined> {
+        let [dc, ..] = self.known;
+        for known in self.known.get_mut(band.first..=band.last).unwrap_or_default() {
+            let its_turn = if band.refines { *known == Some(band.low + 1) } else { known.is_none() };
+            if !its_turn || band.first > 0 && dc.is_none() {
+                return Err(Declined::NotMine);
+            }
+            *known = Some(band.low);
+        }
+        Ok(())
+    }
+
+    /// Whether every bit of every coefficient came.
+    pub(super) fn are_complete(&self) -> bool {
+        self.known.iter().all(|known| *known == Some(0))
+    }
+
+    /// Transforms all into the plane.
+    pub(super) fn render(&self, plane: &mut Plane, quantiser: &Quantiser, budget: &Budget) -> Result<(), Declined> {
+        let stride = self.stride.max(1);
+        for ((blocks, set), row) in self.blocks.chunks_exact(stride).zip(self.set.chunks_exact(stride)).zip(0..) {
+            budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
+            render_row(blocks, set, row, plane, quantiser);
+        }
+        Ok(())
+    }
+}
+
+#[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
+fn render_row(blocks: &[Block], set: &[u64], row: usize, plane: &mut Plane, quantiser: &Quantiser) {
+    for ((block, set), column) in blocks.iter().zip(set).zip(0..) {
+        match set.checked_ilog2() {
+            None => plane.fill((column, row), idct::flat(block[0], quantiser)),
+            Some(last) => plane.put((column, row), &idct::samples(block, last as usize, quantiser)),
+        }
+    }
+}
+
+/// Decodes a scan of DC over `mcus` columns and rows of MCUs (G.1.2.1).
+#[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
+pub(super) fn scan_dc<'a>(
+    mut bits: Bits<'a>,
+    parts: &mut [DcPart<'_>],
+    low: u8,
+    mcus: (usize, usize),
+    mut restarts: Restarts,
+    budget: &Budget,
+) -> Result<Bits<'a>, Declined> {
+    let mut predictions = [0; 3];
+    for row in 0..mcus.1 {
+        budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
+        for column in 0..mcus.0 {
+            if restarts.due(&mut bits)? {
+                predictions = [0; 3];
+            }
+            for (part, prediction) in parts.iter_mut().zip(&mut predictions) {
+                for at in 0..part.down * part.across {
+                    let (x, y) = (column * part.across + at % part.across, row * part.down + at / part.across);
+                    let block = part.coefficients.blocks.get_mut(y * part.coefficients.stride + x);
+                    let block = block.ok_or(Declined::NotMine)?;
+                    if let Some(dc) = &part.dc {
+                        *prediction += dc.difference(&mut bits)?;
+                        // Checked before it is shifted: it cannot be past an i32 then.
+                        super::dc_of(*prediction)?;
+                        block[0] = super::dc_of(*prediction << low)?;
+                    } else if bits.bit() {
+                        block[0] |= 1 << low;
+                    }
+                }
+            }
+            if bits.ran_dry() {
+                return Err(Declined::NotMine);
+            }
+        }
+    }
+    Ok(bits)
+}
+
+/// Decodes a scan of AC over `size` columns and rows of blocks (G.1.2.2, G.1.2.3).
+#[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
+pub(super) fn scan_ac<'a>(
+    mut bits: Bits<'a>,
+    coefficients: &mut Coefficients,
+    ac: &Lookup,
+    band: Band,
+    size: (usize, usize),
+    mut restarts: Restarts,
+    budget: &Budget,
+) -> Result<Bits<'a>, Declined> {
+    // Blocks, from this one on, in which nothing new stands.
+    let mut empty = 0_usize;
+    let stride = coefficients.stride.max(1);
+    let rows = coefficients.blocks.chunks_exact_mut(stride).zip(coefficients.set.chunks_exact_mut(stride));
+    for (blocks, set) in rows.take(size.1) {
+        budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
+        let mut row = blocks.iter_mut().zip(set).take(size.0);
+        while let Some((block, set)) = row.next() {
+            // A run of empty blocks ends with its interval.
+            if restarts.due(&mut bits)? && empty > 0 {
+                return Err(Declined::NotMine);
+            }
+            if band.refines {
+                refine_block(&mut bits, ac, block, set, band, &mut empty)?;
+            } else if empty == 0 {
+                read_block(&mut bits, ac, block, set, band, &mut empty)?;
+            } else {
+                empty -= 1;
+                if restarts.interval == 0 && empty > 0 {
+                    let skipped = empty.min(row.len());
+                    empty -= skipped;
+                    if let Some(last) = skipped.checked_sub(1) {
+                        row.nth(last);
+                    }
+                }
+            }
+            if bits.ran_dry() {
+                return Err(Declined::NotMine);
+            }
+        }
+    }
+    if empty > 0 { Err(Declined::NotMine) } else { Ok(bits) }
+}
+
+/// Blocks of an end-of-band run (table G.1), the one at hand among them.
+#[inline(always)]
+fn run_of_empty(bits: &mut Bits<'_>, exponent: u8) -> usize {
+    (1 << exponent) + bits.take(u32::from(exponent))
+}
+
+/// Reads the first bits of a band.
+#[inline(always)]
+fn read_block(
+    bits: &mut Bits<'_>,
+    ac: &Lookup,
+    block: &mut Block,
+    set: &mut u64,
+    band: Band,
+    empty: &mut usize,
+) -> Result<(), Declined> {
+    let shifted = |value: i16| i16::try_from(i32::from(value) << band.low).map_err(|_overflow| Declined::NotMine);
+    let mut next = band.first;
+    while next <= band.last {
+        bits.refill();
+        let place;
+        let value = match ac.next(bits, next, band.last)? {
+            Coded::Numbers { run, second, values: [first, other], advance } => {
+                block[place_of(next + run)] = shifted(first)?;
+                *set |= 1 << (next + run);
+                place = next + run + second;
+                next += advance;
+                other
+            }
+            Coded::Symbol(0xF0) => {
+                next += 16;
+                if next > band.last {
+                    return Err(Declined::NotMine);
+                }
+                continue;
+            }
+            Coded::Symbol(symbol) => {
+                let (run, size) = (symbol >> 4, u32::from(symbol & 15));
+                if size == 0 {
+                    *empty = run_of_empty(bits, run) - 1;
+                    break;
+                }
+                if size > 10 {
+                    return Err(Declined::NotMine);
+                }
+                place = next + usize::from(run);
+                next = place + 1;
+                super::i16_of(bits.signed(size))
+            }
+        };
+        if place > band.last {
+            return Err(Declined::NotMine);
+        }
+        block[place_of(place)] = shifted(value)?;
+        *set |= 1 << place;
+    }
+    Ok(())
+}
+
+/// Reads one more bit of a band: of those that are not zero, and which others become one.
+#[inline(always)]
+fn refine_block(
+    bits: &mut Bits<'_>,
+    ac: &Lookup,
+    block: &mut Block,
+    set: &mut u64,
+    band: Band,
+    empty: &mut usize,
+) -> Result<(), Declined> {
+    let one = 1_i16 << band.low;
+    let known = *set;
+    let mut next = band.first;
+    if *empty == 0 {
+        while next <= band.last {
+            let symbol = ac.symbol(bits)?;
+            let run = symbol >> 4;
+            let new = match (run, symbol & 15) {
+                (15, 0) => 0,
+                (exponent, 0) => {
+                    *empty = run_of_empty(bits, exponent);
+                    break;
+                }
+                (_, 1) => {
+                    if bits.bit() {
+                        one
+                    } else {
+                        -one
+                    }
+                }
+                _ => return Err(Declined::NotMine),
+            };
+            // Over as many zeros as the run has, and over those that are known on the way.
+            let mut zeros = !known & u64::MAX << next;
+            for _ in 0..run {
+                zeros &= zeros.wrapping_sub(1);
+            }
+            let place = zeros.trailing_zeros() as usize;
+            if place > band.last {
+                return Err(Declined::NotMine);
+            }
+            correct(bits, block, known & u64::MAX << next & !(u64::MAX << place), one);
+            if new != 0 {
+                block[place_of(place)] = new;
+                *set |= 1 << place;
+            }
+            next = place + 1;
+        }
+    }
+    if *empty > 0 {
+        *empty -= 1;
+        if next <= band.last {
+            correct(bits, block, known & u64::MAX << next & u64::MAX >> (63 - band.last), one);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the next bit of each of these coefficients, none of which is 0: 1 is a step away from it.
+#[inline(always)]
+fn correct(bits: &mut Bits<'_>, block: &mut Block, mut which: u64, one: i16) {
+    while which != 0 {
+        if bits.bit() {
+            let coefficient = &mut block[place_of(which.trailing_zeros() as usize)];
+            *coefficient = coefficient.wrapping_add(if *coefficient > 0 { one } else { -one });
+        }
+        which &= which - 1;
+    }
+}
