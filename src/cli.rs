@@ -270,5 +270,6 @@ fn parse_list(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn parse_format(text: &str) -> Result<OutputFormat, String> {
-    OutputFormat::from_extension(text).ok_or_else(|| format!("{text:?} is none of jpg, png, webp"))
+    let format = OutputFormat::from_extension(text).filter(|format| OutputFormat::STORED.contains(format));
+    format.ok_or_else(|| format!("{text:?} is none of jpg, png, webp"))
 }

@@ -3,6 +3,7 @@
 //! Every function takes a [`Budget`] and looks at the header before it allocates; a codec that panics is an error of one
 //! call.
 
+mod animation;
 pub mod budget;
 mod convertible;
 mod encode;
@@ -22,6 +23,7 @@ use crate::domain::{Details, Format, OutputFormat};
 use crate::pixels::pixmap::Picture;
 use crate::pixels::{Orientation, Pixmap};
 
+pub use self::animation::animate;
 pub use self::budget::Budget;
 pub use self::encode::Quality;
 pub use self::error::CodecError;

@@ -1,5 +1,7 @@
 //! Pixels to bytes.
 
+use std::num::NonZeroU32;
+
 use image::ImageEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use jpeg_encoder::{ChromaSubsamplingMethod, ImageBuffer, JpegColorType, SamplingFactor};
@@ -8,6 +10,7 @@ use crate::domain::OutputFormat;
 use crate::pixels::pixmap::{Sampling, Ycbcr};
 use crate::pixels::{Layout, Pixmap};
 
+use super::animation::Writer;
 use super::error::CodecError;
 
 /// How well a lossy encoder should do, 1 to 100 on the codec's own scale; lossless ones ignore it.
@@ -47,7 +50,15 @@ pub(super) fn encode(pixmap: &Pixmap, format: OutputFormat, quality: Quality) ->
         OutputFormat::Jpg => jpeg(pixmap, quality),
         OutputFormat::Png => png(pixmap),
         OutputFormat::Webp => webp(pixmap, quality),
+        OutputFormat::Gif | OutputFormat::Apng => still(pixmap, format, quality),
     }
+}
+
+/// An animation of one frame.
+fn still(pixmap: &Pixmap, format: OutputFormat, quality: Quality) -> Result<Vec<u8>, CodecError> {
+    let mut writer = Writer::new(format, quality, pixmap, NonZeroU32::new(1), 1)?;
+    writer.add(pixmap, 0)?;
+    writer.finish()
 }
 
 /// Planes as a file of this format: 4:2:0 go into a JPEG as they are, all else by way of RGB.
@@ -65,6 +76,8 @@ pub(super) const fn name(format: OutputFormat) -> &'static str {
         OutputFormat::Jpg => "JPEG",
         OutputFormat::Png => "PNG",
         OutputFormat::Webp => "WebP",
+        OutputFormat::Gif => "GIF",
+        OutputFormat::Apng => "APNG",
     }
 }
 

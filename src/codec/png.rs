@@ -1,9 +1,12 @@
 //! PNG and APNG: decoded by the `png` crate, row by row, so that 16 bits and interlacing cost no second picture.
 
-use std::io::Cursor;
+use std::borrow::Cow;
+use std::io::{BufRead, Cursor, Seek};
+use std::num::NonZeroU32;
 
-use png::{BitDepth, Decoder, DecodingError, InterlaceInfo, Limits, Reader, Transformations};
+use png::{BitDepth, BlendOp, Decoder, DecodingError, DisposeOp, InterlaceInfo, Limits, Reader, Transformations};
 
+use super::animation::{Area, Bytes, Canvas, Disposal, Plays, over};
 use super::budget::Budget;
 use super::error::CodecError;
 use super::raster::{Raster, narrow};
@@ -20,12 +23,10 @@ pub(crate) struct Decoded {
     pub(crate) profile: Option<Vec<u8>>,
 }
 
-type Source<'a> = Reader<Cursor<&'a [u8]>>;
-
-fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<(Source<'a>, Option<Vec<u8>>), CodecError> {
+fn open<R: BufRead + Seek>(bytes: R, budget: &Budget) -> Result<(Reader<R>, Option<Vec<u8>>), CodecError> {
     // The limit covers the unpacked profile and the decoder's own rows: the widest is 65,535 pixels of 8 bytes.
     let bytes_allowed = usize::try_from(budget.max_profile_bytes).unwrap_or(usize::MAX).saturating_add(8 << 20);
-    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: bytes_allowed });
+    let mut decoder = Decoder::new_with_limits(bytes, Limits { bytes: bytes_allowed });
     decoder.set_ignore_text_chunk(true);
     decoder.set_transformations(Transformations::EXPAND);
     let reader = decoder.read_info().map_err(refusal)?;
@@ -36,10 +37,21 @@ fn open<'a>(bytes: &'a [u8], budget: &Budget) -> Result<(Source<'a>, Option<Vec<
 
 /// The default image: the first frame of an animation, or what stands in for it.
 pub(crate) fn decode(bytes: &[u8], budget: &Budget) -> Result<Decoded, CodecError> {
-    let (mut reader, profile) = open(bytes, budget)?;
+    let (mut reader, profile) = open(Cursor::new(bytes), budget)?;
+    let (width, height) = reader.info().size();
+    let raster = rows(&mut reader, width, height, budget)?;
+    Ok(Decoded { raster, profile })
+}
+
+/// The pixels of the picture that stands next, which is of this size.
+fn rows<R: BufRead + Seek>(
+    reader: &mut Reader<R>,
+    width: u32,
+    height: u32,
+    budget: &Budget,
+) -> Result<Raster, CodecError> {
     let (colour, depth) = reader.output_color_type();
     let channels = colour.samples();
-    let (width, height) = reader.info().size();
     let mut raster = Raster::zeroed(width, height, channels)?;
     let stride = raster.row_bytes();
     let mut narrowed = vec![0; stride];
@@ -71,12 +83,77 @@ pub(crate) fn decode(bytes: &[u8], budget: &Budget) -> Result<Decoded, CodecErro
             }
         }
     }
-    Ok(Decoded { raster, profile })
+    Ok(raster)
+}
+
+/// Plays an animation: each frame on its canvas.
+pub(crate) struct Player<'a> {
+    reader: Reader<Bytes<'a>>,
+    canvas: Canvas,
+    /// Frames that are still to come.
+    left: u32,
+    /// The next picture is the default image.
+    at_start: bool,
+    plays: Plays,
+}
+
+impl<'a> Player<'a> {
+    /// Opens an animation whose size is within the budget; its profile too, as that of [`Decoded`].
+    pub(crate) fn open(bytes: Cow<'a, [u8]>, budget: &Budget) -> Result<(Self, Option<Vec<u8>>), CodecError> {
+        let (reader, profile) = open(Cursor::new(bytes), budget)?;
+        let info = reader.info();
+        let canvas = Canvas::new(info.width, info.height)?;
+        let control = info.animation_control.ok_or_else(|| CodecError::damaged(NAME, "it is no animation"))?;
+        let (left, plays) = (control.num_frames, NonZeroU32::new(control.num_plays));
+        Ok((Self { reader, canvas, left, at_start: true, plays }, profile))
+    }
+
+    /// The next frame and how long it is shown, in milliseconds. A default image that is no frame is passed over.
+    pub(crate) fn next(&mut self, budget: &Budget) -> Result<Option<(Raster, u32)>, CodecError> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        let first = std::mem::take(&mut self.at_start).then(|| self.reader.info().frame_control).flatten();
+        let frame = match first {
+            Some(frame) => frame,
+            None => *self.reader.next_frame_info().map_err(refusal)?,
+        };
+        budget.check_size(frame.width, frame.height)?;
+        let part = rows(&mut self.reader, frame.width, frame.height, budget)?;
+        let [x, y, width, height] =
+            [frame.x_offset, frame.y_offset, frame.width, frame.height].map(|side| side as usize);
+        let disposal = match frame.dispose_op {
+            DisposeOp::None => Disposal::Keep,
+            DisposeOp::Background => Disposal::Clear,
+            DisposeOp::Previous => Disposal::Restore,
+        };
+        self.canvas.frame(Area { x, y, width, height }, disposal, |row, pixels| {
+            let line = part.data.chunks_exact(part.row_bytes()).nth(row).unwrap_or_default();
+            for (pixel, samples) in pixels.iter_mut().zip(line.chunks_exact(part.channels)) {
+                let colour = match *samples {
+                    [grey] => [grey, grey, grey, 255],
+                    [grey, alpha] => [grey, grey, grey, alpha],
+                    [r, g, b] => [r, g, b, 255],
+                    [r, g, b, alpha] => [r, g, b, alpha],
+                    _ => continue,
+                };
+                *pixel = if frame.blend_op == BlendOp::Over { over(colour, *pixel) } else { colour };
+            }
+        });
+        // A delay of so many parts of a second; 0 parts are hundredths (APNG specification, fcTL).
+        let parts = if frame.delay_den == 0 { 100 } else { u32::from(frame.delay_den) };
+        let delay_millis = (u32::from(frame.delay_num) * 1000 + parts / 2) / parts;
+        Ok(Some((self.canvas.seen(), delay_millis)))
+    }
+
+    /// How often it is shown.
+    pub(crate) const fn plays(&self) -> Plays {
+        self.plays
+    }
 }
 
 /// Decodes this many pictures a row at a time and holds none. Returns whether a profile came with them.
 pub(crate) fn validate(bytes: &[u8], images: u32, budget: &Budget) -> Result<bool, CodecError> {
-    let (mut reader, profile) = open(bytes, budget)?;
+    let (mut reader, profile) = open(Cursor::new(bytes), budget)?;
     let mut rows = 0;
     for image in 0..images {
         if image > 0 {

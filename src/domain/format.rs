@@ -46,30 +46,60 @@ impl Format {
     }
 }
 
-/// A format we can write: the extensions of `process.{ext}` and the values of `--format`.
+/// A format we can write: the extensions of `process.{ext}`, and some of them the values of `--format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputFormat {
     /// JPEG, 4:2:0, flattened on white.
     Jpg,
-    /// PNG, 8 bits a channel.
+    /// PNG, 8 bits a channel: a still picture.
     Png,
-    /// WebP, lossy.
+    /// WebP, lossy: animated where the source is.
     Webp,
+    /// GIF, 256 colours a frame: animated where the source is.
+    Gif,
+    /// PNG with all frames of an animation.
+    Apng,
 }
 
 impl OutputFormat {
     /// Every format we write, in the order messages name them.
-    pub const ALL: [Self; 3] = [Self::Jpg, Self::Png, Self::Webp];
+    pub const ALL: [Self; 5] = [Self::Jpg, Self::Png, Self::Webp, Self::Gif, Self::Apng];
 
-    /// The format `process.{ext}` asks for: `jpg`, `png`, `webp`, and `jpeg` for `jpg`.
+    /// Those that an upload can be converted to.
+    pub const STORED: [Self; 3] = [Self::Jpg, Self::Png, Self::Webp];
+
+    /// The format `process.{ext}` asks for: its extension, and `jpeg` for `jpg`.
     #[must_use]
     pub fn from_extension(extension: &str) -> Option<Self> {
-        match extension {
-            "jpg" | "jpeg" => Some(Self::Jpg),
-            "png" => Some(Self::Png),
-            "webp" => Some(Self::Webp),
-            _ => None,
+        let extension = if extension == "jpeg" { "jpg" } else { extension };
+        Self::ALL.into_iter().find(|format| format.extension() == extension)
+    }
+
+    /// The file extension, without a dot.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Apng => "apng",
+            Self::Jpg | Self::Png | Self::Webp | Self::Gif => self.format().extension(),
+        }
+    }
+
+    /// The media type it is served under.
+    #[must_use]
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Apng => "image/apng",
+            Self::Jpg | Self::Png | Self::Webp | Self::Gif => self.format().media_type(),
+        }
+    }
+
+    /// Whether it shows all frames of an animation.
+    #[must_use]
+    pub const fn moves(self) -> bool {
+        match self {
+            Self::Webp | Self::Gif | Self::Apng => true,
+            Self::Jpg | Self::Png => false,
         }
     }
 
@@ -78,15 +108,10 @@ impl OutputFormat {
     pub const fn format(self) -> Format {
         match self {
             Self::Jpg => Format::Jpg,
-            Self::Png => Format::Png,
+            Self::Png | Self::Apng => Format::Png,
             Self::Webp => Format::Webp,
+            Self::Gif => Format::Gif,
         }
-    }
-}
-
-impl From<OutputFormat> for Format {
-    fn from(output: OutputFormat) -> Self {
-        output.format()
     }
 }
 
@@ -98,10 +123,10 @@ mod tests {
     fn extensions_are_exact_but_for_jpeg() {
         assert_eq!(OutputFormat::from_extension("jpeg"), Some(OutputFormat::Jpg));
         assert_eq!(OutputFormat::from_extension("JPG"), None);
-        assert_eq!(OutputFormat::from_extension("gif"), None);
+        assert_eq!(OutputFormat::from_extension("tiff"), None);
         assert_eq!(Format::from_extension("jpeg"), None);
         for output in OutputFormat::ALL {
-            assert_eq!(OutputFormat::from_extension(output.format().extension()), Some(output));
+            assert_eq!(OutputFormat::from_extension(output.extension()), Some(output));
             assert_eq!(Format::from_extension(output.format().extension()), Some(output.format()));
         }
     }

@@ -174,7 +174,7 @@ impl Variant {
             text.push_str(&filter.to_string());
             text.push('&');
         }
-        text.push_str(self.format.format().extension());
+        text.push_str(self.format.extension());
         VariantKey(text)
     }
 }

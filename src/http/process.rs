@@ -81,7 +81,7 @@ async fn serve(
         etag: made.record.etag,
         size_bytes: made.record.size_bytes,
         modified_secs: made.record.created_secs,
-        media_type: variant.format().format().media_type(),
+        media_type: variant.format().media_type(),
     };
     let mut missing = false;
     let response = answer(method, headers, &representation, async |range: std::ops::Range<u64>| {

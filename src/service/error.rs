@@ -75,7 +75,7 @@ pub enum ServiceError {
 }
 
 fn formats() -> String {
-    OutputFormat::ALL.map(|format| format.format().extension()).join(", ")
+    OutputFormat::ALL.map(OutputFormat::extension).join(", ")
 }
 
 impl From<ExecError> for ServiceError {

@@ -219,7 +219,7 @@ impl Ingest {
     /// What identifies an upload of these bytes under these rules: the rules are part of it, so that what was
     /// taken in on trust is never the answer to an upload that is to be validated.
     fn upload_key(&self, bytes: Hash, rules: Rules) -> UploadKey {
-        let convert = self.options.convert.map_or("as it is", |format| format.format().extension());
+        let convert = self.options.convert.map_or("as it is", OutputFormat::extension);
         let rules = match rules {
             Rules::Validate => format!("validated, {convert}"),
             Rules::Trust => "trusted".to_owned(),

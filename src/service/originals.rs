@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::ServiceError;
 use crate::{
-    domain::{Alias, DeleteToken, Format, Hash, Variant},
+    domain::{Alias, DeleteToken, Format, Hash, OutputFormat, Variant},
     repo::{OriginalRecord, Removal, Repo},
     store::StoreKey,
 };
@@ -27,11 +27,13 @@ impl Original {
         StoreKey::Original { hash: self.hash, format: self.record.details.format }
     }
 
-    /// Whether the stored bytes are what `variant` asks for: a still picture in that format, unchanged.
+    /// Whether the stored bytes are what `variant` asks for: a picture in that format, unchanged, with as many frames as it is to
+    /// have. Never for APNG: its media type is not the one that PNGs are served under.
     #[must_use]
     pub fn is_already(&self, variant: &Variant) -> bool {
-        let details = self.record.details;
-        variant.filters().is_empty() && details.format == variant.format().format() && details.frames == 1
+        let (details, format) = (self.record.details, variant.format());
+        let is_whole = format != OutputFormat::Apng && (details.frames == 1 || format.moves());
+        variant.filters().is_empty() && details.format == format.format() && is_whole
     }
 
     /// The name of its file, which is no alias: `<hash>.<extension>`.

@@ -104,6 +104,11 @@ impl Process {
         let plan = if variant.format() == OutputFormat::Jpg { plan.with_form(Form::Ycbcr420) } else { plan };
         let pixels = u64::from(details.width) * u64::from(details.height);
         let peak_bytes = pixels * DECODE_BYTES_A_PIXEL + self.engines.peak_bytes(&plan) + original.record.size_bytes;
+        // An animation has a frame on each side, as RGBA, and what is written so far: no more than the frames themselves.
+        let moves = details.frames > 1 && variant.format().moves();
+        let frame_bytes = 4 * (pixels + plan.output().pixels());
+        let written_bytes = u64::from(details.frames) * plan.output().pixels();
+        let peak_bytes = if moves { peak_bytes + 2 * frame_bytes + written_bytes } else { peak_bytes };
         let reservation = self.pool.reserve(peak_bytes).await?;
         let source = original.key();
         let bytes = self.store.read(&source).await?.ok_or_else(|| ServiceError::FileMissing(source.to_string()))?;
@@ -111,6 +116,13 @@ impl Process {
         let encoded = reservation
             .run(move |stop| {
                 let budget = Budget { deadline: stop.deadline(), ..options.budget };
+                if moves {
+                    return codec::animate(&bytes, format, options.quality, &budget, |frame| {
+                        let made = exec::run_all(&plan, (&frame).into(), &engines, stop)?;
+                        let picture = made.into_iter().next().ok_or(ServiceError::Panicked)?;
+                        picture.into_pixmap().map_err(|_broken| ServiceError::Panicked)
+                    });
+                }
                 let (picture, plan) = decode(&bytes, &budget, &ops, plan, &options.plan)?;
                 drop(bytes);
                 if plan.is_identity() {

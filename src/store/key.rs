@@ -51,7 +51,7 @@ impl fmt::Display for StoreKey {
             Self::Variant { hash, key, format } => {
                 let digest: [u8; 32] = Sha256::digest(key.as_str().as_bytes()).into();
                 let name = Hash::from_bytes(digest).to_string();
-                write!(f, "{}/{}.{}", variants_folder(hash), &name[..32], format.format().extension())
+                write!(f, "{}/{}.{}", variants_folder(hash), &name[..32], format.extension())
             }
         }
     }

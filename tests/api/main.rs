@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod aliases;
+mod animation;
 mod app;
 mod binary;
 mod caching;

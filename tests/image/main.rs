@@ -1,5 +1,6 @@
 //! Pictures: decoding, metadata, malformed files, and the pixel engine against its references.
 
+mod animation;
 mod compare;
 mod corpus;
 mod decode;
