@@ -1,10 +1,6 @@
 //! Animations through the codecs: every frame as the `image` crate composes it, and back into every format that moves.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "clippy takes only test functions for tests; this is what they call"
-)]
+#![expect(clippy::unwrap_used, reason = "clippy takes only test functions for tests; this is what they call")]
 
 use std::io::Cursor;
 
