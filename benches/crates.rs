@@ -5,6 +5,8 @@
 //! `CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench --profile dev --bench crates`. A word after `--` picks the jobs whose name
 //! holds it.
 
+#![expect(clippy::print_stdout, reason = "its table is what it is for")]
+
 use std::hint::black_box;
 use std::time::Instant;
 
