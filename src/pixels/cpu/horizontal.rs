@@ -84,7 +84,7 @@ fn dot(weights: &[f32], source: &[f32], first: usize) -> [f32; LANES] {
 }
 
 /// The most taps for which rows are filtered together: with more, [`run`] is faster.
-const FEW_TAPS: u32 = 24;
+const FEW_TAPS: u32 = 48;
 
 /// Whether it is faster to filter [`ROWS`] rows together: where few source samples make an output, and neighbours have
 /// different weights, [`run`] spends its time on adding up lanes.

@@ -123,7 +123,7 @@ impl<'p> Sums<'p> {
             kernels,
             between,
             shape,
-            sums: vec![between.zeros(); slots],
+            sums: (0..slots).map(|_| between.zeros()).collect(),
             out: vec![0.0; shape.len() * together],
             block,
             groups: Vec::new(),
