@@ -2,7 +2,8 @@
 //! the lower quartile of each counts, so that a busy machine slows both sides and what it interrupts is left out.
 //!
 //! `cargo bench --bench crates`, or, without a release build of every dependency,
-//! `CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench --profile dev --bench crates`. A word after `--` picks the jobs whose name
+//! `CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench --profile dev --bench crates`, which slows the crates on bytes: that profile
+//! checks integers for overflow. A word after `--` picks the jobs whose name
 //! holds it.
 
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
