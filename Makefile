@@ -21,5 +21,6 @@ deny: ## Licences, sources and known vulnerabilities of the dependencies (needs 
 
 bench: ## Engines against the crates alone, where auto sends jobs, processor time a request (GLIMT_BENCH=quick for less).
 	scripts/with-vulkan cargo bench --locked --bench engine
+	scripts/with-vulkan cargo bench --locked --bench crates
 	scripts/with-vulkan cargo bench --locked --bench route
 	scripts/with-vulkan cargo bench --locked --bench requests
