@@ -71,7 +71,7 @@ fn premultiplied_colours_are_divided() {
     let (got, want) = (decode(&file("premultiplied")), reference("premultiplied"));
     let on_grey = |picture: &Pixmap| -> Vec<u8> {
         let blend = |colour: u8, alpha: u8| {
-            ((u32::from(colour) * u32::from(alpha) + 128 * (255 - u32::from(alpha))) / 255) as u8
+            u8::try_from((u32::from(colour) * u32::from(alpha) + 128 * (255 - u32::from(alpha))) / 255).unwrap()
         };
         let pixels = picture.data().as_chunks::<4>().0.iter();
         pixels.flat_map(|&[r, g, b, a]| [blend(r, a), blend(g, a), blend(b, a)]).collect()

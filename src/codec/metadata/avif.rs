@@ -100,7 +100,7 @@ fn peak_bytes(picture: &Picture, length: usize) -> u64 {
 const TABLES_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What decoding one AV1 picture holds: a frame for each that is coded and one that film grain is put on, in blocks of 128, and
-/// what the decoder notes down about each block of 4 by 4 or 8 by 8 (measured under a byte a pixel).
+/// a byte a pixel for what the decoder notes down about each block of 4 by 4 or 8 by 8: an estimate, not measured.
 fn decoder_bytes(sequence: &Sequence) -> u64 {
     let [width, height] = [sequence.width, sequence.height].map(|side| u64::from(side.next_multiple_of(128)));
     let pixels = width.saturating_mul(height);
