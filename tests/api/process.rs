@@ -285,7 +285,8 @@ async fn quality_is_heeded_by_lossy_formats_and_makes_a_variant_of_its_own() {
     }
     assert_eq!(app.stored().variants().len(), 11, "lossless formats have one file, whatever the quality");
     for (value, ext) in [("0", "jpg"), ("101", "webp"), ("abc", "jpg"), ("", "jpg"), ("80.5", "webp"), ("-1", "png")] {
-        let msg = app.process(ext, &uploaded.file, &format!("quality={value}")).await.error(400);
+        let path = format!("/image/process.{ext}?src={}&quality={value}", uploaded.file);
+        let msg = app.get(&path).await.error(400);
         assert!(msg.contains(&format!("quality={value}")) && msg.contains("1 to 100"), "{msg}");
     }
     app.stop().await;
@@ -312,8 +313,8 @@ async fn quality_comes_under_the_whitelist() {
         let plain = app.process("jpg", &uploaded.file, "thumbnail=30").await;
         let asked = app.process("jpg", &uploaded.file, "thumbnail=30&quality=5").await;
         assert_eq!(plain.body != asked.body, heeded, "{names:?}");
-        let unreadable = app.process("jpg", &uploaded.file, "thumbnail=30&quality=abc").await;
-        unreadable.is(if heeded { 400 } else { 200 });
+        let path = format!("/image/process.jpg?src={}&thumbnail=30&quality=abc", uploaded.file);
+        app.get(&path).await.is(if heeded { 400 } else { 200 });
         app.stop().await;
     }
 }
