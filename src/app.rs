@@ -127,7 +127,12 @@ impl App {
             Arc::clone(&locks),
         ));
         let process = Arc::new(Process::new(
-            ProcessOptions { budget, plan: PlanLimits::default(), encoders: config.encoders },
+            ProcessOptions {
+                budget,
+                plan: PlanLimits::default(),
+                encoders: config.encoders,
+                avif_budget: config.avif_budget,
+            },
             Arc::clone(&store),
             Arc::clone(&repo),
             Arc::clone(&engines),

@@ -131,6 +131,19 @@ pub struct Options {
     #[arg(long, value_name = "EFFORT")]
     pub webp_effort: Option<Effort>,
 
+    /// Quality of AVIFs that are made, as of JPEGs [default: 80]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub avif_quality: Option<u8>,
+
+    /// Time taken for smaller AVIFs: fast, balanced or small [default: balanced]
+    #[arg(long, value_name = "EFFORT")]
+    pub avif_effort: Option<Effort>,
+
+    /// How long a request waits for an AVIF, in milliseconds; then it gets a WebP and the AVIF is finished in the background
+    /// [default: 500]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    pub avif_budget_millis: Option<u64>,
+
     /// Largest still picture in megapixels [default: 40]
     #[arg(long, value_name = "MP", allow_negative_numbers = true)]
     pub max_pixels: Option<u64>,
@@ -215,6 +228,9 @@ impl Options {
             png_effort: env.parse(&["GLIMT_PNG_EFFORT"], parse)?,
             webp_quality: env.parse(&["GLIMT_WEBP_QUALITY"], parse)?,
             webp_effort: env.parse(&["GLIMT_WEBP_EFFORT"], parse)?,
+            avif_quality: env.parse(&["GLIMT_AVIF_QUALITY"], parse)?,
+            avif_effort: env.parse(&["GLIMT_AVIF_EFFORT"], parse)?,
+            avif_budget_millis: env.parse(&["GLIMT_AVIF_BUDGET_MILLIS"], parse)?,
             max_pixels: env.parse(&["GLIMT_MAX_PIXELS"], parse)?,
             max_frames: env.parse(&["GLIMT_MAX_FRAMES"], parse)?,
             max_animation_pixels: env.parse(&["GLIMT_MAX_ANIMATION_PIXELS"], parse)?,
@@ -250,6 +266,9 @@ impl Options {
             png_effort: self.png_effort.or(lower.png_effort),
             webp_quality: self.webp_quality.or(lower.webp_quality),
             webp_effort: self.webp_effort.or(lower.webp_effort),
+            avif_quality: self.avif_quality.or(lower.avif_quality),
+            avif_effort: self.avif_effort.or(lower.avif_effort),
+            avif_budget_millis: self.avif_budget_millis.or(lower.avif_budget_millis),
             max_pixels: self.max_pixels.or(lower.max_pixels),
             max_frames: self.max_frames.or(lower.max_frames),
             max_animation_pixels: self.max_animation_pixels.or(lower.max_animation_pixels),

@@ -26,6 +26,7 @@ use crate::pixels::{Orientation, Pixmap};
 
 pub use self::animation::animate;
 pub use self::budget::Budget;
+pub use self::encode::WEBP_MAX_SIDE;
 pub use self::error::CodecError;
 pub use self::sniff::{InputFormat, sniff};
 pub use crate::domain::{Chroma, Effort, Encoders, Quality, Settings};
@@ -289,7 +290,7 @@ fn decode_opened(opened: Opened, bytes: &[u8], budget: &Budget) -> Result<Pixmap
     orientation::upright(raster, walked.orientation)?.into_pixmap(name)
 }
 
-/// The picture as a file: JPEG flattened on white, grey as grey; PNG with the channels it has; WebP lossy with alpha. No
+/// The picture as a file: JPEG flattened on white, grey as grey; PNG with the channels it has; WebP lossy with alpha, AVIF too. No
 /// metadata and no profile: pixels are sRGB. A [`Quality`] alone will do for settings.
 ///
 /// # Errors
@@ -299,7 +300,7 @@ pub fn encode(pixmap: &Pixmap, format: OutputFormat, settings: impl Into<Setting
     guard(encode::name(format), || encode::encode(pixmap, format, settings))
 }
 
-/// The same of a picture in either form; planes go into a JPEG as they are where it is to have them so.
+/// The same of a picture in either form; planes go into a JPEG or an AVIF as they are where it is to have them so.
 ///
 /// # Errors
 /// As [`encode`].

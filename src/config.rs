@@ -36,6 +36,8 @@ pub struct Config {
     pub probe: Option<Probe>,
     /// How variants are encoded.
     pub encoders: Encoders,
+    /// How long a request waits for an AVIF.
+    pub avif_budget: Duration,
     /// Largest still picture.
     pub max_pixels: u64,
     /// Most frames of an animation.
@@ -118,6 +120,7 @@ impl Config {
             backend: Backend::Auto,
             probe: None,
             encoders: Encoders::default(),
+            avif_budget: Duration::from_millis(500),
             max_pixels: 40 * MEGAPIXEL,
             max_frames: 100,
             max_animation_pixels: 50 * MEGAPIXEL,
@@ -159,6 +162,8 @@ impl Config {
             backend: typed.backend.unwrap_or(defaults.backend),
             probe: None,
             encoders,
+            avif_budget: scaled("avif-budget-millis", typed.avif_budget_millis, 0..=3_600_000, 1)?
+                .map_or(defaults.avif_budget, Duration::from_millis),
             max_pixels: scaled("max-pixels", typed.max_pixels, 1..=1000, MEGAPIXEL)?.unwrap_or(defaults.max_pixels),
             max_frames: ranged("max-frames", typed.max_frames, 1..=100_000)?.unwrap_or(defaults.max_frames),
             max_animation_pixels: scaled("max-animation-pixels", typed.max_animation_pixels, 1..=10_000, MEGAPIXEL)?
@@ -196,7 +201,7 @@ fn encoders(typed: &Options) -> Result<Encoders, ConfigError> {
     let quality = |option, value: Option<u8>, default| -> Result<Quality, ConfigError> {
         Ok(ranged(option, value, 1..=100)?.map_or(default, Quality::new))
     };
-    let (jpeg, png, webp) = (defaults.jpeg, defaults.png, defaults.webp);
+    let Encoders { jpeg, png, webp, avif } = defaults;
     Ok(Encoders {
         jpeg: Settings {
             quality: quality("jpeg-quality", typed.jpeg_quality, jpeg.quality)?,
@@ -208,6 +213,11 @@ fn encoders(typed: &Options) -> Result<Encoders, ConfigError> {
             quality: quality("webp-quality", typed.webp_quality, webp.quality)?,
             effort: typed.webp_effort.unwrap_or(webp.effort),
             ..webp
+        },
+        avif: Settings {
+            quality: quality("avif-quality", typed.avif_quality, avif.quality)?,
+            effort: typed.avif_effort.unwrap_or(avif.effort),
+            ..avif
         },
     })
 }

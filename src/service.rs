@@ -5,6 +5,7 @@ pub mod error;
 pub mod fetch;
 pub mod flight;
 pub mod ingest;
+pub mod late;
 pub mod locks;
 pub mod originals;
 pub mod pool;

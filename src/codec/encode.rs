@@ -1,5 +1,6 @@
 //! Pixels to bytes.
 
+mod avif;
 mod chroma;
 mod jpeg;
 pub(super) mod png;
@@ -19,6 +20,7 @@ pub(super) fn encode(pixmap: &Pixmap, format: OutputFormat, settings: Settings) 
         OutputFormat::Jpg => jpeg::encode(pixmap, settings),
         OutputFormat::Png => png::encode(pixmap, settings.effort),
         OutputFormat::Webp => webp(pixmap, settings),
+        OutputFormat::Avif => avif::encode(pixmap, settings),
         OutputFormat::Gif | OutputFormat::Apng => still(pixmap, format, settings),
     }
 }
@@ -30,11 +32,14 @@ fn still(pixmap: &Pixmap, format: OutputFormat, settings: Settings) -> Result<Ve
     writer.finish()
 }
 
-/// Planes as a file of this format: into a JPEG as they are where they fit the settings, all else by way of RGB.
+/// Planes as a file of this format: into a JPEG or an AVIF as they are where they fit the settings, all else by way of RGB.
 pub(super) fn encode_planes(planes: &Ycbcr, format: OutputFormat, settings: Settings) -> Result<Vec<u8>, CodecError> {
-    if format == OutputFormat::Jpg
-        && let Some(file) = jpeg::encode_planes(planes, settings)
-    {
+    let as_they_are = match format {
+        OutputFormat::Jpg => jpeg::encode_planes(planes, settings),
+        OutputFormat::Avif => avif::encode_planes(planes, settings),
+        OutputFormat::Png | OutputFormat::Webp | OutputFormat::Gif | OutputFormat::Apng => None,
+    };
+    if let Some(file) = as_they_are {
         return file;
     }
     let pixmap = planes.to_rgb().map_err(|error| failure(name(format), error))?;
@@ -49,11 +54,12 @@ pub(super) const fn name(format: OutputFormat) -> &'static str {
         OutputFormat::Webp => "WebP",
         OutputFormat::Gif => "GIF",
         OutputFormat::Apng => "APNG",
+        OutputFormat::Avif => "AVIF",
     }
 }
 
 /// The longest side of a WebP.
-const WEBP_SIDE: u32 = 16_383;
+pub const WEBP_MAX_SIDE: u32 = 16_383;
 
 fn check_side(width: u32, height: u32, format: &'static str, max: u32) -> Result<(), CodecError> {
     let side = width.max(height);
@@ -76,7 +82,7 @@ fn flatten<const N: usize, const M: usize>(data: &[u8]) -> Vec<u8> {
 
 /// Lossy, at libwebp's method 1, 4 or 6; grey is written as colour, which the format has no other way for.
 fn webp(pixmap: &Pixmap, settings: Settings) -> Result<Vec<u8>, CodecError> {
-    check_side(pixmap.width(), pixmap.height(), "WebP", WEBP_SIDE)?;
+    check_side(pixmap.width(), pixmap.height(), "WebP", WEBP_MAX_SIDE)?;
     let mut config = webp::WebPConfig::new().map_err(|()| failure("WebP", "the library does not fit its header"))?;
     config.quality = f32::from(settings.quality.get());
     config.method = match settings.effort {

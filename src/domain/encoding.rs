@@ -100,13 +100,15 @@ pub struct Encoders {
     pub png: Settings,
     /// Of WebP.
     pub webp: Settings,
+    /// Of AVIF.
+    pub avif: Settings,
 }
 
 impl Default for Encoders {
     /// Quality 80. PNGs are made fast: a smaller one takes fifteen times as long.
     fn default() -> Self {
         let settings = Settings::default();
-        Self { jpeg: settings, png: Settings { effort: Effort::Fast, ..settings }, webp: settings }
+        Self { jpeg: settings, png: Settings { effort: Effort::Fast, ..settings }, webp: settings, avif: settings }
     }
 }
 
@@ -118,6 +120,7 @@ impl Encoders {
             OutputFormat::Jpg => self.jpeg,
             OutputFormat::Png | OutputFormat::Apng => self.png,
             OutputFormat::Webp => self.webp,
+            OutputFormat::Avif => self.avif,
             OutputFormat::Gif => Settings::default(),
         };
         Settings { quality: quality.unwrap_or(settings.quality), ..settings }

@@ -67,11 +67,13 @@ pub enum OutputFormat {
     Gif,
     /// PNG with all frames of an animation.
     Apng,
+    /// AVIF, 8 bits a channel: a still picture.
+    Avif,
 }
 
 impl OutputFormat {
     /// Every format we write, in the order messages name them.
-    pub const ALL: [Self; 5] = [Self::Jpg, Self::Png, Self::Webp, Self::Gif, Self::Apng];
+    pub const ALL: [Self; 6] = [Self::Jpg, Self::Png, Self::Webp, Self::Avif, Self::Gif, Self::Apng];
 
     /// Those that an upload can be converted to.
     pub const STORED: [Self; 3] = [Self::Jpg, Self::Png, Self::Webp];
@@ -88,7 +90,7 @@ impl OutputFormat {
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Apng => "apng",
-            Self::Jpg | Self::Png | Self::Webp | Self::Gif => self.format().extension(),
+            Self::Jpg | Self::Png | Self::Webp | Self::Gif | Self::Avif => self.format().extension(),
         }
     }
 
@@ -97,7 +99,7 @@ impl OutputFormat {
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Apng => "image/apng",
-            Self::Jpg | Self::Png | Self::Webp | Self::Gif => self.format().media_type(),
+            Self::Jpg | Self::Png | Self::Webp | Self::Gif | Self::Avif => self.format().media_type(),
         }
     }
 
@@ -106,7 +108,7 @@ impl OutputFormat {
     pub const fn moves(self) -> bool {
         match self {
             Self::Webp | Self::Gif | Self::Apng => true,
-            Self::Jpg | Self::Png => false,
+            Self::Jpg | Self::Png | Self::Avif => false,
         }
     }
 
@@ -114,7 +116,7 @@ impl OutputFormat {
     #[must_use]
     pub const fn is_lossy(self) -> bool {
         match self {
-            Self::Jpg | Self::Webp => true,
+            Self::Jpg | Self::Webp | Self::Avif => true,
             Self::Png | Self::Gif | Self::Apng => false,
         }
     }
@@ -127,6 +129,7 @@ impl OutputFormat {
             Self::Png | Self::Apng => Format::Png,
             Self::Webp => Format::Webp,
             Self::Gif => Format::Gif,
+            Self::Avif => Format::Avif,
         }
     }
 }

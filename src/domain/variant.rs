@@ -141,6 +141,7 @@ pub struct Variant {
     filters: Vec<Filter>,
     format: OutputFormat,
     quality: Option<Quality>,
+    still: bool,
 }
 
 impl Variant {
@@ -153,7 +154,7 @@ impl Variant {
             return Err(FilterError::TooMany { got: filters.len(), max: MAX_FILTERS });
         }
         let filters = filters.iter().copied().filter(|filter| !filter.is_identity()).collect();
-        Ok(Self { filters, format, quality: None })
+        Ok(Self { filters, format, quality: None, still: false })
     }
 
     /// The same, encoded at this quality instead of the server's; in a lossless format nothing is changed by it.
@@ -161,6 +162,18 @@ impl Variant {
     pub fn with_quality(mut self, quality: Option<Quality>) -> Self {
         self.quality = quality.filter(|_| self.format.is_lossy());
         self
+    }
+
+    /// The same in another format, of the same quality as far as it has one; `still` keeps one that moves to the first frame.
+    #[must_use]
+    pub fn instead(&self, format: OutputFormat, still: bool) -> Self {
+        Self { format, still: still && format.moves(), ..self.clone() }.with_quality(self.quality)
+    }
+
+    /// Whether it shows the first frame only, of an animation in a format that moves.
+    #[must_use]
+    pub const fn is_still(&self) -> bool {
+        self.still || !self.format.moves()
     }
 
     /// The filters that change something, in order.
@@ -186,7 +199,9 @@ impl Variant {
     pub fn key(&self) -> VariantKey {
         let filters = self.filters.iter().map(Filter::to_string);
         let quality = self.quality.iter().map(Quality::to_string);
-        let parts: Vec<String> = filters.chain(quality).chain([self.format.extension().to_owned()]).collect();
+        let still = self.still.then(|| "still".to_owned());
+        let extension = [self.format.extension().to_owned()];
+        let parts: Vec<String> = filters.chain(quality).chain(still).chain(extension).collect();
         VariantKey(parts.join("&"))
     }
 }
@@ -268,6 +283,13 @@ mod tests {
         for lossless in OutputFormat::ALL.into_iter().filter(|format| !format.is_lossy()) {
             assert_eq!(key(lossless, 60).as_str(), format!("thumbnail=256&{}", lossless.extension()));
         }
+        let avif = Variant::new(&[Filter::Thumbnail(9)], OutputFormat::Avif).unwrap();
+        let avif = avif.with_quality(Some(Quality::new(60)));
+        assert_eq!(avif.instead(OutputFormat::Webp, true).key().as_str(), "thumbnail=9&quality=60&still&webp");
+        assert_eq!(avif.instead(OutputFormat::Webp, false).key().as_str(), "thumbnail=9&quality=60&webp");
+        assert_eq!(avif.instead(OutputFormat::Jpg, true).key().as_str(), "thumbnail=9&quality=60&jpg");
+        assert!(avif.is_still() && avif.instead(OutputFormat::Webp, true).is_still());
+        assert!(!avif.instead(OutputFormat::Webp, false).is_still());
         let bare = Variant::new(&[], OutputFormat::Jpg).unwrap();
         assert_eq!(bare.clone().with_quality(None).key().as_str(), "jpg");
         assert_eq!(bare.with_quality(Some(Quality::new(9))).key().as_str(), "quality=9&jpg");

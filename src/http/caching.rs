@@ -8,7 +8,7 @@ use std::{
 use axum::{
     body::Body,
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
             ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, LAST_MODIFIED,
             RANGE, X_CONTENT_TYPE_OPTIONS,
@@ -19,7 +19,10 @@ use axum::{
 use headers::{HeaderMapExt as _, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince, LastModified};
 
 use super::error::ApiError;
-use crate::domain::Hash;
+use crate::{
+    domain::{Hash, OutputFormat},
+    service::late::Reason,
+};
 
 /// What every image is served with: its name never names other bytes.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=86400, immutable");
@@ -84,6 +87,34 @@ pub(super) async fn answer(
     Ok(response)
 }
 
+/// Says that the body is in another format than was asked for: `avif; reason=time`.
+const FALLBACK: HeaderName = HeaderName::from_static("x-glimt-fallback");
+
+/// The answer where `representation` stands in for a picture in the format `wanted`. It has no validator and no parts: those
+/// are for the picture that the next request may get. It is not to be stored, unless that picture is never made.
+pub(super) async fn passing(
+    method: &Method,
+    representation: &Representation,
+    wanted: OutputFormat,
+    reason: Reason,
+    body: impl AsyncFnOnce(Range<u64>) -> Result<Body, ApiError>,
+) -> Result<Response, ApiError> {
+    let size_bytes = representation.size_bytes;
+    let bytes = if *method == Method::HEAD { Body::empty() } else { body(0..size_bytes).await? };
+    let mut response = bytes.into_response();
+    insert(&mut response, CONTENT_LENGTH, &size_bytes.to_string());
+    insert(&mut response, FALLBACK, &format!("{}; reason={}", wanted.extension(), reason.name()));
+    let storing = match reason {
+        Reason::Time | Reason::Busy => HeaderValue::from_static("no-store"),
+        Reason::Size => HeaderValue::from_static("public, max-age=3600"),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, storing);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(representation.media_type));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
+}
+
 /// The headers that a `304` has in common with a `200`.
 fn validators(response: &mut Response, representation: &Representation) {
     insert(response, ETAG, &quoted(&representation.etag));
@@ -91,7 +122,7 @@ fn validators(response: &mut Response, representation: &Representation) {
     response.headers_mut().insert(CACHE_CONTROL, FOREVER);
 }
 
-fn insert(response: &mut Response, name: axum::http::HeaderName, text: &str) {
+fn insert(response: &mut Response, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         response.headers_mut().insert(name, value);
     }

@@ -25,6 +25,7 @@ use crate::{
         exec::{Stats, route::Decision},
         gpu::VramStats,
     },
+    service::late::Reason,
 };
 
 /// Stands in front of every name.
@@ -34,7 +35,7 @@ const PREFIX: &str = "glimt";
 pub(super) async fn metrics(
     State(app): State<Arc<App>>,
 ) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
-    let scrape = Scrape::new(&app.engines, app.pool.in_flight());
+    let scrape = Scrape::new(&app.engines, app.pool.in_flight(), app.process.late());
     let text = scrape.text().map_err(|error| ApiError::internal(format!("the metrics: {error}")))?;
     Ok(([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], text))
 }
@@ -52,10 +53,12 @@ struct Scrape {
     submissions: u64,
     computed: Duration,
     in_flight: usize,
+    /// AVIFs under way, and answers of something else by reason.
+    late: (usize, [u64; 3]),
 }
 
 impl Scrape {
-    fn new(engines: &Engines, in_flight: usize) -> Self {
+    fn new(engines: &Engines, in_flight: usize, late: (usize, [u64; 3])) -> Self {
         let (sent, submissions) = engines.batches();
         Self {
             engine: engines.chosen(),
@@ -68,6 +71,7 @@ impl Scrape {
             submissions,
             computed: engines.computed(),
             in_flight,
+            late,
         }
     }
 
@@ -90,6 +94,12 @@ impl Collector for Scrape {
         page.info("build", "The version that runs", &[("version", env!("CARGO_PKG_VERSION"))])?;
 
         page.gauge("pool_jobs", "Jobs that run or wait for a thread", self.in_flight as u64)?;
+
+        let (under_way, answered) = self.late;
+        page.gauge("avif_jobs", "AVIFs that are being made or wait for a thread", under_way as u64)?;
+        let fallbacks: Vec<(&str, u64)> = Reason::ALL.map(Reason::name).into_iter().zip(answered).collect();
+        let help = "Requests for an AVIF that were answered with a WebP, by reason";
+        page.counters("avif_fallbacks", help, "reason", &fallbacks)?;
 
         // A device that is not there has no jobs; what is on the cpu engine for want of it is told by reason below.
         let by_engine = [(self.engine.name(), jobs.device), (Backend::Cpu.name(), jobs.cpu)];
@@ -254,6 +264,7 @@ mod tests {
             submissions: 13,
             computed: Duration::from_millis(1500),
             in_flight: 14,
+            late: (20, [21, 22, 23]),
         };
         let text = scrape.clone().text().unwrap();
         let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
@@ -263,6 +274,10 @@ mod tests {
                 r#"glimt_engine_info{engine="gpu",description="gpu: a \"card\""} 1"#,
                 concat!("glimt_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
                 "glimt_pool_jobs 14",
+                "glimt_avif_jobs 20",
+                r#"glimt_avif_fallbacks_total{reason="time"} 21"#,
+                r#"glimt_avif_fallbacks_total{reason="busy"} 22"#,
+                r#"glimt_avif_fallbacks_total{reason="size"} 23"#,
                 r#"glimt_engine_jobs_total{engine="gpu"} 1"#,
                 r#"glimt_engine_jobs_total{engine="cpu"} 2"#,
                 r#"glimt_device_missed_jobs_total{reason="busy"} 6"#,

@@ -1,6 +1,6 @@
 //! `GET /image/process.{ext}`: a variant.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use axum::{
     body::Body,
@@ -10,7 +10,7 @@ use axum::{
 };
 
 use super::{
-    caching::{Representation, answer},
+    caching::{Representation, answer, passing},
     error::ApiError,
     extract::{Pairs, Params},
     layers::not_allowed,
@@ -19,7 +19,11 @@ use super::{
 use crate::{
     app::{App, Rules},
     domain::{Alias, Filter, OutputFormat, Quality, Variant},
-    service::{ServiceError, process::Made},
+    service::{
+        ServiceError,
+        originals::Original,
+        process::{Answer, Made},
+    },
 };
 
 /// The filters of the query in their order: those that are none of ours, or not in the whitelist, are passed over.
@@ -67,41 +71,63 @@ pub(super) async fn process(
         return original::serve(&app, &method, &headers, &original).await;
     }
     // A variant whose file was lost is made again, once.
-    let made = app.process.variant(&original, variant.clone()).await?;
-    if let Some(response) = serve(&app, &method, &headers, &variant, made).await? {
-        return Ok(response);
+    for _ in 0..2 {
+        if let Some(response) = served(&app, &method, &headers, &original, &variant).await? {
+            return Ok(response);
+        }
     }
-    app.process.forget(&original, &variant).await?;
-    let made = app.process.variant(&original, variant.clone()).await?;
-    let missing = || ApiError::internal("a variant that was just made is missing".to_owned());
-    serve(&app, &method, &headers, &variant, made).await?.ok_or_else(missing)
+    Err(ApiError::internal("a variant that was just made is missing".to_owned()))
 }
 
-/// The variant as this request wants it; `None` when its file is not there.
-async fn serve(
+/// The answer to a request for this variant; `None` when a file was lost, which is forgotten then.
+async fn served(
     app: &App,
     method: &Method,
     headers: &HeaderMap,
+    original: &Original,
     variant: &Variant,
-    made: Made,
 ) -> Result<Option<Response>, ApiError> {
-    let representation = Representation {
+    let (lost, response) = match app.process.answer(original, variant.clone()).await? {
+        Answer::Made(made) => {
+            let representation = representation(variant, &made);
+            let mut missing = false;
+            let body = async |range| body(app, &made, range, &mut missing).await;
+            let response = answer(method, headers, &representation, body).await?;
+            ((missing).then(|| variant.clone()), response)
+        }
+        Answer::Instead(instead, reason) => {
+            let (instead, made) = *instead;
+            let representation = representation(&instead, &made);
+            let mut missing = false;
+            let body = async |range| body(app, &made, range, &mut missing).await;
+            let response = passing(method, &representation, variant.format(), reason, body).await?;
+            ((missing).then_some(instead), response)
+        }
+    };
+    if let Some(lost) = &lost {
+        app.process.forget(original, lost).await?;
+        return Ok(None);
+    }
+    Ok(Some(response))
+}
+
+fn representation(variant: &Variant, made: &Made) -> Representation {
+    Representation {
         etag: made.record.etag,
         size_bytes: made.record.size_bytes,
         modified_secs: made.record.created_secs,
         media_type: variant.format().media_type(),
-    };
-    let mut missing = false;
-    let response = answer(method, headers, &representation, async |range: std::ops::Range<u64>| {
-        if let Some(bytes) = &made.bytes {
-            let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
-            let (Ok(start), Ok(end)) = (start, end) else { return Ok(Body::empty()) };
-            return Ok(Body::from(bytes.slice(start..end)));
-        }
-        let stream = app.store.stream(&made.key, range).await?;
-        missing = stream.is_none();
-        Ok(stream.map_or_else(Body::empty, Body::from_stream))
-    })
-    .await?;
-    Ok((!missing).then_some(response))
+    }
+}
+
+/// The bytes of a range of the variant; `missing` is set when its file is not there.
+async fn body(app: &App, made: &Made, range: Range<u64>, missing: &mut bool) -> Result<Body, ApiError> {
+    if let Some(bytes) = &made.bytes {
+        let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
+        let (Ok(start), Ok(end)) = (start, end) else { return Ok(Body::empty()) };
+        return Ok(Body::from(bytes.slice(start..end)));
+    }
+    let stream = app.store.stream(&made.key, range).await?;
+    *missing = stream.is_none();
+    Ok(stream.map_or_else(Body::empty, Body::from_stream))
 }

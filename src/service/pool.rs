@@ -99,6 +99,12 @@ impl Pool {
         self.reserve(peak_bytes).await?.run(job).await
     }
 
+    /// Threads.
+    #[must_use]
+    pub const fn workers(&self) -> usize {
+        self.options.workers
+    }
+
     /// Jobs that run or wait.
     #[must_use]
     pub fn in_flight(&self) -> usize {

@@ -1,11 +1,21 @@
 //! Variants: looked up, or made once however many ask.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::{ServiceError, flight::Flight, locks::HashLocks, now_secs, originals::Original, pool::Pool};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{
+    ServiceError,
+    flight::Flight,
+    late::{Late, Reason, Waited},
+    locks::HashLocks,
+    now_secs,
+    originals::Original,
+    pool::Pool,
+};
 use crate::{
     codec::{self, Budget, Chroma, Decoded, Encoders, Settings},
     domain::{Filter, Hash, OutputFormat, Variant, VariantKey},
@@ -18,6 +28,16 @@ use crate::{
 /// colour, a 16-bit PNG 8 and 4.
 const DECODE_BYTES_A_PIXEL: u64 = 12;
 
+/// What the encoder of AVIF holds for a pixel at most: its planes, and what it makes of them. Measured: 8 bytes at 4:2:0, 13 at
+/// 4:4:4, and alpha is a picture of its own.
+const AVIF_BYTES_A_PIXEL: u64 = 24;
+
+/// The largest AVIF that is made: one of 4K took about 12 s on one thread of a small machine.
+pub const AVIF_MAX_PIXELS: u64 = 3840 * 2160;
+
+/// Longer than any job may take.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+
 /// How variants are made.
 #[derive(Clone, Debug)]
 pub struct ProcessOptions {
@@ -27,6 +47,8 @@ pub struct ProcessOptions {
     pub plan: PlanLimits,
     /// How variants are encoded.
     pub encoders: Encoders,
+    /// How long a request waits for an AVIF before it is answered with a WebP.
+    pub avif_budget: Duration,
 }
 
 /// A variant that is there: where its bytes are, and what is known of them.
@@ -40,6 +62,15 @@ pub struct Made {
     pub bytes: Option<Bytes>,
 }
 
+/// What a request is answered with.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// What it asked for.
+    Made(Made),
+    /// This variant, which it did not ask for, and why.
+    Instead(Box<(Variant, Made)>, Reason),
+}
+
 /// Makes variants.
 pub struct Process {
     options: ProcessOptions,
@@ -49,6 +80,7 @@ pub struct Process {
     pool: Arc<Pool>,
     locks: Arc<HashLocks>,
     flight: Flight<(Hash, VariantKey), Result<Made, ServiceError>>,
+    late: Arc<Late>,
 }
 
 impl Process {
@@ -61,7 +93,57 @@ impl Process {
         pool: Arc<Pool>,
         locks: Arc<HashLocks>,
     ) -> Self {
-        Self { options, store, repo, engines, pool, locks, flight: Flight::default() }
+        let late = Arc::new(Late::new(pool.workers()));
+        Self { options, store, repo, engines, pool, locks, flight: Flight::default(), late }
+    }
+
+    /// What a request for `variant` is answered with: the variant, but for an AVIF that is not there and not made within its
+    /// budget. Then it is the same picture as WebP, while the AVIF is finished in the background and stored.
+    ///
+    /// # Errors
+    /// As [`Self::variant`].
+    pub async fn answer(self: &Arc<Self>, original: &Original, variant: Variant) -> Result<Answer, ServiceError> {
+        if variant.format() != OutputFormat::Avif {
+            return Ok(Answer::Made(self.variant(original, variant).await?));
+        }
+        let key = variant.key();
+        let stored = StoreKey::Variant { hash: original.hash, key: key.clone(), format: variant.format() };
+        if let Some(record) = self.repo.variant(&original.hash, &key).await? {
+            return Ok(Answer::Made(Made { key: stored, record, bytes: None }));
+        }
+        let plan = self.plan(original, &ops(variant.filters()))?;
+        let size = plan.output();
+        // Nothing could be answered instead.
+        let is_patient = size.width.max(size.height) > codec::WEBP_MAX_SIDE;
+        let reason = if size.pixels() > AVIF_MAX_PIXELS {
+            Reason::Size
+        } else {
+            let (this, theirs, asked) = (Arc::clone(self), original.clone(), variant.clone());
+            let make = |thread| async move { this.make(theirs, asked, stored, Some(thread)).await };
+            let budget = if is_patient { FOR_EVER } else { self.options.avif_budget };
+            match self.late.wait((original.hash, key), budget, make).await {
+                Waited::Done(made) => return Ok(Answer::Made(made?)),
+                Waited::Not(reason) => reason,
+            }
+        };
+        self.late.count(reason);
+        // A still picture is the same WebP for everyone; only an animation has one that stands still and one that does not.
+        let instead = variant.instead(OutputFormat::Webp, original.record.details.frames > 1);
+        let made = self.variant(original, instead.clone()).await?;
+        Ok(Answer::Instead(Box::new((instead, made)), reason))
+    }
+
+    /// AVIFs that are being made or wait for a thread, and how often something else was answered, in the order of
+    /// [`Reason::ALL`].
+    #[must_use]
+    pub fn late(&self) -> (usize, [u64; 3]) {
+        (self.late.len(), self.late.answered())
+    }
+
+    /// The plan for a picture upright, as decoders of everything but JPEG give it.
+    fn plan(&self, original: &Original, ops: &[Op]) -> Result<Plan, ServiceError> {
+        let details = original.record.details;
+        Ok(Plan::new(ops, Size { width: details.width, height: details.height }, &self.options.plan)?)
     }
 
     /// The variant of `original`, from the store or made now.
@@ -75,7 +157,7 @@ impl Process {
             return Ok(Made { key: stored, record, bytes: None });
         }
         let (this, original) = (Arc::clone(self), original.clone());
-        self.flight.run((original.hash, key), || async move { this.make(original, variant, stored).await }).await
+        self.flight.run((original.hash, key), || async move { this.make(original, variant, stored, None).await }).await
     }
 
     /// Forgets a variant whose file is gone, so that the next request makes it again.
@@ -91,6 +173,7 @@ impl Process {
         original: Original,
         variant: Variant,
         stored: StoreKey,
+        share: Option<OwnedSemaphorePermit>,
     ) -> Result<Made, ServiceError> {
         let key = variant.key();
         // Whoever came just after the last one finished finds its row.
@@ -99,14 +182,17 @@ impl Process {
         }
         let details = original.record.details;
         let ops = ops(variant.filters());
-        let plan = Plan::new(&ops, Size { width: details.width, height: details.height }, &self.options.plan)?;
+        let plan = self.plan(&original, &ops)?;
         let pixels = u64::from(details.width) * u64::from(details.height);
         let peak_bytes = pixels * DECODE_BYTES_A_PIXEL + self.engines.peak_bytes(&plan) + original.record.size_bytes;
         // An animation has a frame on each side, as RGBA, and what is written so far: no more than the frames themselves.
-        let moves = details.frames > 1 && variant.format().moves();
+        let moves = details.frames > 1 && !variant.is_still();
         let frame_bytes = 4 * (pixels + plan.output().pixels());
         let written_bytes = u64::from(details.frames) * plan.output().pixels();
         let peak_bytes = if moves { peak_bytes + 2 * frame_bytes + written_bytes } else { peak_bytes };
+        // By then the decoder holds nothing any more.
+        let avif_bytes = if variant.format() == OutputFormat::Avif { AVIF_BYTES_A_PIXEL } else { 0 };
+        let peak_bytes = peak_bytes.max(plan.output().pixels() * (avif_bytes + 4));
         let reservation = self.pool.reserve(peak_bytes).await?;
         let source = original.key();
         let bytes = self.store.read(&source).await?.ok_or_else(|| ServiceError::FileMissing(source.to_string()))?;
@@ -114,6 +200,8 @@ impl Process {
         let settings = options.encoders.of(format, variant.quality());
         let encoded = reservation
             .run(move |stop| {
+                // Held until the thread is free again, not only as long as somebody waits for it.
+                let _share = share;
                 let budget = Budget { deadline: stop.deadline(), ..options.budget };
                 if moves {
                     return codec::animate(&bytes, format, settings, &budget, |frame| {
@@ -194,7 +282,7 @@ fn decode(
     Ok((Picture::Packed(codec::decode(bytes, budget)?), plan))
 }
 
-/// What an engine makes for the encoder. For a JPEG of 4:2:0 it makes those planes, which the encoder would have to: half the bytes
+/// What an engine makes for the encoder. For a JPEG or an AVIF of 4:2:0 it makes those planes, which the encoder would have to: half the bytes
 /// on their way back. Where the chroma is to be as the picture needs, that is decided by its pixels; but a JPEG whose own chroma
 /// has half the columns or rows is not asked, since it has lost already what 4:2:0 would lose.
 fn form(picture: &Picture, format: OutputFormat, settings: Settings) -> Form {
@@ -207,7 +295,7 @@ fn form(picture: &Picture, format: OutputFormat, settings: Settings) -> Form {
         Chroma::Full => false,
         Chroma::Auto => is_halved(),
     };
-    if format == OutputFormat::Jpg && quarter { Form::Ycbcr420 } else { Form::Pixels }
+    if matches!(format, OutputFormat::Jpg | OutputFormat::Avif) && quarter { Form::Ycbcr420 } else { Form::Pixels }
 }
 
 /// What the engine does for each filter.

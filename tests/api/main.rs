@@ -17,6 +17,7 @@ mod form;
 mod formats;
 mod hostile;
 mod import;
+mod late;
 mod limits;
 mod metrics;
 mod original;

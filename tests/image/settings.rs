@@ -176,3 +176,96 @@ fn what_nobody_chose_is_as_it_was() {
     }
     assert_eq!(encoders.of(OutputFormat::Png, None).effort, Effort::Fast);
 }
+
+/// By re_rav1d and our own arithmetic, which have nothing of rav1e.
+fn avif_back(file: &[u8]) -> Pixmap {
+    codec::decode(file, &Budget::default()).unwrap()
+}
+
+#[test]
+fn every_avif_is_the_picture_at_every_setting() {
+    for layout in [Layout::Rgb, Layout::Rgba, Layout::Luma, Layout::LumaAlpha] {
+        for (width, height) in [(203, 149), (1, 1), (7, 64), (17, 1), (16, 16), (15, 33)] {
+            let picture = test_picture(width, height, layout);
+            for (effort, chroma) in
+                [(Effort::Fast, Chroma::Auto), (Effort::Balanced, Chroma::Quarter), (Effort::Small, Chroma::Full)]
+            {
+                let told = format!("{layout:?} {width}x{height} {effort:?} {chroma:?}");
+                let file = codec::encode(&picture, OutputFormat::Avif, settings(effort, chroma)).unwrap();
+                let back = avif_back(&file);
+                assert_eq!((back.width(), back.height()), (width, height), "{told}");
+                let clear = layout.has_alpha() && rgba(&picture).iter().skip(3).step_by(4).any(|&alpha| alpha < 255);
+                assert_eq!(back.layout().has_alpha(), clear, "{told}: alpha that says nothing is left out");
+                let likeness = psnr(&rgba(&picture), &rgba(&back));
+                assert!(likeness > 27.0, "{told}: {likeness} dB");
+            }
+        }
+    }
+}
+
+/// Any layout as RGBA.
+fn rgba(pixmap: &Pixmap) -> Vec<u8> {
+    let pixels = pixmap.data().chunks_exact(pixmap.layout().channels());
+    let pixels = pixels.flat_map(|pixel| match *pixel {
+        [grey] => [grey, grey, grey, 255],
+        [grey, alpha] => [grey, grey, grey, alpha],
+        [r, g, b] => [r, g, b, 255],
+        [r, g, b, alpha] => [r, g, b, alpha],
+        _ => unreachable!("no layout"),
+    });
+    pixels.collect()
+}
+
+#[test]
+fn avif_has_a_quality_an_effort_and_the_chroma_that_is_chosen() {
+    let picture = test_picture(203, 149, Layout::Rgb);
+    let made = |settings: Settings| codec::encode(&picture, OutputFormat::Avif, settings).unwrap();
+    let at = |quality| made(Settings { quality: Quality::new(quality), ..Settings::default() }).len();
+    assert!(at(30) < at(60) && at(60) < at(80) && at(80) < at(95));
+    let [fast, balanced, small] = EFFORTS.map(|effort| made(settings(effort, Chroma::Quarter)).len());
+    assert!(fast > balanced && fast > small, "{fast} {balanced} {small}");
+    let lines: Vec<u8> = (0..64 * 64).flat_map(|at| if at % 64 % 9 == 4 { [220, 0, 0] } else { [255; 3] }).collect();
+    let lines = Pixmap::new(64, 64, Layout::Rgb, lines).unwrap();
+    let likeness = |chroma| {
+        let file = codec::encode(&lines, OutputFormat::Avif, settings(Effort::Balanced, chroma)).unwrap();
+        psnr(lines.data(), avif_back(&file).data())
+    };
+    assert!(likeness(Chroma::Full) > likeness(Chroma::Quarter) + 6.0, "it was needed");
+    assert!((likeness(Chroma::Auto) - likeness(Chroma::Full)).abs() < 0.01, "and seen");
+}
+
+#[test]
+fn planes_become_an_avif_as_they_are() {
+    let source = jpeg(&test_picture(203, 149, Layout::Rgb), settings(Effort::Balanced, Chroma::Quarter));
+    let picture = codec::decode_for_engine(&source, &Budget::default()).unwrap().picture;
+    for chroma in CHROMAS {
+        let file = codec::encode_picture(&picture, OutputFormat::Avif, settings(Effort::Fast, chroma)).unwrap();
+        let likeness = psnr(&read_back(&source), avif_back(&file).data());
+        assert!(likeness > 32.0, "{chroma:?}: {likeness} dB");
+    }
+}
+
+/// ImageMagick's own decoders: libde265's and aom's relatives behind libheif.
+#[test]
+fn libheif_reads_the_same_picture() {
+    for (layout, chroma) in [(Layout::Rgb, Chroma::Quarter), (Layout::Rgb, Chroma::Full), (Layout::Luma, Chroma::Auto)]
+    {
+        let file = codec::encode(&test_picture(203, 149, layout), OutputFormat::Avif, settings(Effort::Fast, chroma));
+        let file = file.unwrap();
+        let mut command = Command::new("convert");
+        command.args(["avif:-", "-depth", "8", "-type", "TrueColor", "rgb:-"]);
+        let Ok(mut child) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() else {
+            eprintln!("skipped: no ImageMagick");
+            return;
+        };
+        child.stdin.take().unwrap().write_all(&file).unwrap();
+        let output = child.wait_with_output().unwrap();
+        if String::from_utf8_lossy(&output.stderr).contains("no decode delegate") {
+            eprintln!("skipped: an ImageMagick without AVIF");
+            return;
+        }
+        let ours: Vec<u8> = rgba(&avif_back(&file)).chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
+        assert_eq!(output.stdout.len(), ours.len(), "{layout:?} {chroma:?}");
+        assert!(psnr(&ours, &output.stdout) > 33.0, "{layout:?} {chroma:?}: {} dB", psnr(&ours, &output.stdout));
+    }
+}

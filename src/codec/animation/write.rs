@@ -41,7 +41,7 @@ impl Writer {
             OutputFormat::Gif => gif::Writer::new(width, height, plays).map(Self::Gif),
             OutputFormat::Webp => webp::Writer::new(width, height, settings, plays).map(Self::Webp),
             OutputFormat::Apng => apng::Writer::new(width, height, settings.effort, plays, frames).map(Self::Apng),
-            OutputFormat::Jpg | OutputFormat::Png => {
+            OutputFormat::Jpg | OutputFormat::Png | OutputFormat::Avif => {
                 let format = crate::codec::encode::name(format);
                 Err(CodecError::Encode { format, cause: "it has one picture only".to_owned() })
             }
