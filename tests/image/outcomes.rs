@@ -34,9 +34,9 @@ const CLASSES: [Class; 6] = [
     // 16 bits or 5 to 8: halves round either way.
     Class { name: "rounded", mean: 1.0, max: 1, managed: false },
     // Transforms and colour in integers of their own.
-    Class { name: "lossy", mean: 0.7, max: 255, managed: false },
+    Class { name: "lossy", mean: 0.2, max: 255, managed: false },
     // Profiles: other curves, other rounding.
-    Class { name: "managed", mean: 1.5, max: 255, managed: true },
+    Class { name: "managed", mean: 0.9, max: 255, managed: true },
     // Which is not compared, and the row says why.
     Class { name: "alone", mean: 255.0, max: 255, managed: false },
     // Refused, so there is nothing to compare.
