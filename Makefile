@@ -22,6 +22,7 @@ deny: ## Licences, sources and known vulnerabilities of the dependencies (needs 
 
 bench: ## Engines against the crates alone, where auto sends jobs, processor time a request (GLIMT_BENCH=quick for less).
 	scripts/with-test-tools cargo bench --locked --bench engine
+	scripts/with-test-tools cargo bench --locked --bench crates
 	scripts/with-test-tools cargo bench --locked --bench route
 	scripts/with-test-tools cargo bench --locked --bench requests
 

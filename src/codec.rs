@@ -4,6 +4,7 @@
 //! call.
 
 mod animation;
+mod avif;
 pub mod budget;
 mod convertible;
 mod encode;
@@ -56,6 +57,7 @@ enum Served {
     Png(metadata::png::Png),
     Webp(Walked),
     Gif(Walked),
+    Avif(Box<metadata::avif::Avif>),
 }
 
 impl Served {
@@ -64,6 +66,7 @@ impl Served {
             Self::Jpeg(jpeg) => &jpeg.walked,
             Self::Png(png) => &png.walked,
             Self::Webp(walked) | Self::Gif(walked) => walked,
+            Self::Avif(avif) => &avif.walked,
         }
     }
 }
@@ -78,6 +81,14 @@ fn open(bytes: &[u8], keep_profile: bool) -> Result<Opened, CodecError> {
         InputFormat::Png => Opened::Served(Format::Png, Served::Png(metadata::png::walk(bytes, keep_profile)?)),
         InputFormat::Webp => Opened::Served(Format::Webp, Served::Webp(metadata::webp::walk(bytes, keep_profile)?)),
         InputFormat::Gif => Opened::Served(Format::Gif, Served::Gif(metadata::gif::walk(bytes, keep_profile)?)),
+        InputFormat::Avif => {
+            let found = metadata::avif::walk(bytes, keep_profile)?;
+            if found.moves {
+                Opened::Convertible(format)
+            } else {
+                Opened::Served(Format::Avif, Served::Avif(Box::new(found)))
+            }
+        }
         InputFormat::Bmp | InputFormat::Tiff | InputFormat::Ico | InputFormat::Qoi | InputFormat::Pnm => {
             Opened::Convertible(format)
         }
@@ -97,6 +108,9 @@ fn check(served: &Served, budget: &Budget) -> Result<(), CodecError> {
     budget.check_animation(walked.frames, canvases.max(walked.frame_pixels))?;
     if let Served::Jpeg(jpeg) = served {
         jpeg::check_scans(jpeg, budget)?;
+    }
+    if let Served::Avif(found) = served {
+        avif::check(found, budget)?;
     }
     budget.check_memory(walked.peak_bytes)
 }
@@ -136,6 +150,13 @@ pub fn ingest(mut bytes: Vec<u8>, convert: Option<OutputFormat>, budget: &Budget
             Served::Png(png) => png::validate(&bytes, png.images, budget),
             Served::Webp(_) => webp::validate(&bytes, budget).map(|()| true),
             Served::Gif(_) => gif::validate(&bytes, budget).map(|()| true),
+            // Its places are those of the bytes that came in.
+            Served::Avif(_) => match open(&bytes, true)? {
+                Opened::Served(_, Served::Avif(stored)) => avif::decode(&bytes, &stored, budget).map(|_raster| true),
+                Opened::Served(..) | Opened::Convertible(_) => {
+                    Err(CodecError::damaged("AVIF", "its tables do not hold"))
+                }
+            },
         }?;
         // A profile that cannot be unpacked, or is past all reason, is of no use to a viewer either: it goes.
         let usable_profile = usable_profile && walked.profile_bytes() <= budget.max_profile_bytes;
@@ -279,6 +300,11 @@ fn decode_opened(opened: Opened, bytes: &[u8], by: JpegBy, budget: &Budget) -> R
         }
         Served::Gif(_) => {
             let raster = gif::decode(&regular, budget)?;
+            let conversion = icc::conversion(profile.as_deref(), raster.channels);
+            (raster, conversion)
+        }
+        Served::Avif(found) => {
+            let raster = avif::decode(bytes, found, budget)?;
             let conversion = icc::conversion(profile.as_deref(), raster.channels);
             (raster, conversion)
         }

@@ -47,6 +47,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("jpeg_encoder", &["src/codec"]),
     ("moxcms", &["src/codec"]),
     ("prometheus_client", &["src/http"]),
+    ("re_rav1d", &["src/codec/avif"]),
     ("reqwest", &["src/service/fetch"]),
     ("sled", &["src/repo/sled"]),
     ("wgpu", &["src/pixels/gpu"]),

@@ -34,6 +34,7 @@ fuzz_target!(init: budget::quiet(), |bytes: &[u8]| {
         Format::Png => png(stored),
         Format::Webp => webp(stored),
         Format::Gif => gif(stored),
+        Format::Avif => avif(stored),
     }
 });
 
@@ -149,4 +150,28 @@ fn gif(file: &[u8]) {
         };
     }
     assert_eq!(at + 1, file.len(), "a trailer");
+}
+
+/// Box by box: three kinds at the top, and no item that is no picture. Coded data may hold any word.
+fn avif(file: &[u8]) {
+    let mut at = 0;
+    while at < file.len() {
+        let length = u32::from_be_bytes([file[at], file[at + 1], file[at + 2], file[at + 3]]) as usize;
+        let (kind, body) = (&file[at + 4..at + 8], &file[at + 8..at + length]);
+        match kind {
+            b"ftyp" | b"mdat" => {}
+            b"meta" => items(body),
+            _ => panic!("a box {}", kind.escape_ascii()),
+        }
+        at += length;
+    }
+}
+
+/// What the entries of `iinf` say that their items are.
+fn items(meta: &[u8]) {
+    for (at, _) in meta.windows(4).enumerate().filter(|(_, word)| *word == b"infe") {
+        let after_id = if meta[at + 4] == 2 { 2 } else { 4 };
+        let kind = &meta[at + 8 + after_id + 2..][..4];
+        assert!(matches!(kind, b"av01" | b"grid" | b"tmap"), "an item {}", kind.escape_ascii());
+    }
 }

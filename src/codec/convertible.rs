@@ -1,4 +1,4 @@
-//! BMP, TIFF, ICO, QOI and PNM: read through the `image` crate, and never stored as they are.
+//! What is never stored as it is: BMP, TIFF, ICO, QOI and PNM, read through the `image` crate; AVIF that moves.
 
 use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 use std::time::Instant;
@@ -7,9 +7,10 @@ use image::codecs::{bmp::BmpDecoder, ico::IcoDecoder, pnm::PnmDecoder, qoi::QoiD
 use image::error::{ImageError, LimitErrorKind};
 use image::{ImageDecoder, Limits};
 
+use super::avif;
 use super::budget::{Budget, area};
 use super::error::CodecError;
-use super::metadata::{array, be32, le16, le32};
+use super::metadata::{self, array, be32, le16, le32};
 use super::orientation::{Orientation, swaps_sides};
 use super::raster::{Raster, byte_count, narrow_floats_in_place, narrow_in_place};
 use super::sniff::InputFormat;
@@ -23,6 +24,9 @@ pub(crate) struct Decoded {
 
 /// An upper estimate of the bytes that decoding holds, from the header alone.
 pub(crate) fn header_peak_bytes(bytes: &[u8], format: InputFormat, budget: &Budget) -> Result<u64, CodecError> {
+    if format == InputFormat::Avif {
+        return Ok(metadata::avif::walk(bytes, true)?.walked.peak_bytes);
+    }
     let mut decoder = open(bytes, format, budget)?;
     let orientation = orientation(&mut decoder);
     Ok(peak_bytes(&decoder, format, orientation))
@@ -30,6 +34,12 @@ pub(crate) fn header_peak_bytes(bytes: &[u8], format: InputFormat, budget: &Budg
 
 /// The picture as stored, at 8 bits, with its orientation and profile.
 pub(crate) fn decode(bytes: &[u8], format: InputFormat, budget: &Budget) -> Result<Decoded, CodecError> {
+    if format == InputFormat::Avif {
+        let found = metadata::avif::walk(bytes, true)?;
+        let raster = avif::decode(bytes, &found, budget)?;
+        let profile = found.walked.profile(bytes, budget.max_profile_bytes);
+        return Ok(Decoded { raster, orientation: found.walked.orientation, profile });
+    }
     let mut decoder = open(bytes, format, budget)?;
     let (width, height) = decoder.dimensions();
     budget.check_size(width, height)?;
@@ -65,7 +75,7 @@ fn open<'a>(bytes: &'a [u8], format: InputFormat, budget: &Budget) -> Result<Box
         InputFormat::Ico => IcoDecoder::new(source).map(|decoder| Box::new(decoder) as _),
         InputFormat::Qoi => QoiDecoder::new(source).map(|decoder| Box::new(decoder) as _),
         InputFormat::Pnm => PnmDecoder::new(source).map(|decoder| Box::new(decoder) as _),
-        InputFormat::Jpeg | InputFormat::Png | InputFormat::Webp | InputFormat::Gif => {
+        InputFormat::Jpeg | InputFormat::Png | InputFormat::Webp | InputFormat::Gif | InputFormat::Avif => {
             return Err(CodecError::unsupported(format!("{name} by this decoder")));
         }
     };

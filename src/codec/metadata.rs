@@ -3,6 +3,7 @@
 //! One walker a format. A walker reads structure only, allocates no more than the list of pieces, and its time is linear
 //! in the file.
 
+pub(crate) mod avif;
 pub(crate) mod gif;
 pub(crate) mod jpeg;
 pub(crate) mod png;

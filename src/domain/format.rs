@@ -14,9 +14,14 @@ pub enum Format {
     Webp,
     /// GIF, still or animated.
     Gif,
+    /// AVIF, still.
+    Avif,
 }
 
 impl Format {
+    /// Every format we store.
+    pub const ALL: [Self; 5] = [Self::Jpg, Self::Png, Self::Webp, Self::Gif, Self::Avif];
+
     /// The file extension, without a dot; also the name in the configuration.
     #[must_use]
     pub const fn extension(self) -> &'static str {
@@ -25,13 +30,14 @@ impl Format {
             Self::Png => "png",
             Self::Webp => "webp",
             Self::Gif => "gif",
+            Self::Avif => "avif",
         }
     }
 
     /// The format with this file extension (exactly; no aliases).
     #[must_use]
     pub fn from_extension(extension: &str) -> Option<Self> {
-        [Self::Jpg, Self::Png, Self::Webp, Self::Gif].into_iter().find(|format| format.extension() == extension)
+        Self::ALL.into_iter().find(|format| format.extension() == extension)
     }
 
     /// The media type it is served under.
@@ -42,6 +48,7 @@ impl Format {
             Self::Png => "image/png",
             Self::Webp => "image/webp",
             Self::Gif => "image/gif",
+            Self::Avif => "image/avif",
         }
     }
 }

@@ -1,23 +1,33 @@
 //! The cpu engine: the stages of the shaders as plain loops that the compiler turns into SIMD.
 //!
 //! Rows stream through the steps, so a job holds a few rows instead of a picture of floats (a 40 megapixel picture
-//! would be 640 MB): linearise a source row, filter it along x into a ring of rows, and whenever the ring holds what
-//! the next output row needs, filter along y and hand that row to the next step, or encode it.
+//! would be 640 MB). A step filters along the axis first that leaves less to do along the other:
+//!
+//! * Along y first ([`sums`]), for a picture that gets smaller or stays as large. A batch of source rows is cut into tiles
+//!   that fit the first-level cache; each is linearised and added to the sums of all output rows it belongs to. The pass
+//!   over all source pixels has no sums across lanes, and few rows are left for the pass along x.
+//! * Along x first, for one that grows: into a ring of rows, and whenever the ring holds what the next output row needs,
+//!   along y.
+//!
+//! A row that was made goes to the next step, or is encoded.
 //!
 //! A row is **planar**: one run of `f32` a channel, [`row::Shape::pitch`] apart, zeros behind the last pixel. So loops run
 //! over plain contiguous floats, a grey picture costs a quarter of an RGBA one, and an opaque one has no alpha at all.
 //!
-//! One job is one thread. Loops are compiled for AVX2 too and chosen at run time (`multiversion`). No fused
-//! multiply-adds: every processor gives the same bytes, and where adds and multiplies have ports of their own it
-//! costs nothing.
+//! One job is one thread. Loops are compiled for AVX2 and AVX-512 too and chosen at run time (`multiversion`). Two of them,
+//! [`lookup`] and [`transpose`], are written in instructions of the processor where it has them: they move floats and
+//! compute nothing. No fused multiply-adds: every processor gives the same bytes, and where adds and multiplies have
+//! ports of their own it costs nothing.
 
 pub mod chroma;
 pub mod colour;
 pub mod horizontal;
+pub mod lookup;
 pub mod orient;
 pub mod row;
 pub mod sharpen;
 pub mod sums;
+pub mod transpose;
 pub mod vertical;
 
 mod stream;

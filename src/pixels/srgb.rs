@@ -81,15 +81,24 @@ const CODE_FROM_ROOT: [f32; 7] = [-15.184_366, 35.598_85, 348.310_7, -217.505_88
 #[must_use]
 #[inline(always)]
 pub fn codes_from_linear<const N: usize>(linear: &[f32; N]) -> [u8; N] {
-    linear.map(|linear| {
-        // In this order: NaN becomes 0.
-        let x = linear.max(0.0).min(1.0);
+    let mut codes = [0; N];
+    // No `map`: it is compiled without the instructions of the loop around it, and stays a call.
+    for (code, &linear) in codes.iter_mut().zip(linear) {
+        let x = clamped(linear);
         let root = x.sqrt().sqrt();
-        let [least, higher @ ..] = CODE_FROM_ROOT;
-        let curve = higher.iter().rev().fold(0.0, |sum, &factor| (sum + factor) * root) + least;
+        let [a, b, c, d, e, f, g] = CODE_FROM_ROOT;
+        let curve = (((((g * root + f) * root + e) * root + d) * root + c) * root + b) * root + a;
         let line = x * (12.92 * 255.0);
-        rounded(if x <= 0.003_130_8 { line } else { curve })
-    })
+        *code = rounded(if x <= 0.003_130_8 { line } else { curve });
+    }
+    codes
+}
+
+/// The value, at least 0 and at most 1; NaN is 0, where `clamp` would leave it.
+#[must_use]
+#[inline(always)]
+pub const fn clamped(x: f32) -> f32 {
+    x.max(0.0).min(1.0)
 }
 
 /// The whole number nearest to `code`, 0 to 255. A float of 2^23 and more has no room for a fraction: adding that

@@ -22,6 +22,11 @@ pub(crate) fn files(folder: &str) -> Vec<(String, PathBuf)> {
     files
 }
 
+/// A file of `tests/data`.
+pub(crate) fn own(name: &str) -> Vec<u8> {
+    std::fs::read(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data")).join(name)).unwrap()
+}
+
 /// Peak resident memory of this process so far, in bytes; `None` where the system does not say.
 pub(crate) fn peak_resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -1,6 +1,7 @@
 //! Pictures: decoding, metadata, malformed files, and the pixel engine against its references.
 
 mod animation;
+mod avif;
 mod compare;
 mod corpus;
 mod decode;

@@ -61,7 +61,7 @@ impl<'a> Frames<'a> {
                 profile = unpacked;
                 Player::Png(Box::new(player))
             }
-            Served::Jpeg(_) => return Ok(still(codec::decode_unguarded(bytes, budget)?)),
+            Served::Jpeg(_) | Served::Avif(_) => return Ok(still(codec::decode_unguarded(bytes, budget)?)),
         };
         let conversion = icc::conversion(profile.as_deref(), 4);
         Ok(Self { player, name, conversion, orientation: walked.orientation, count: walked.frames })

@@ -1,6 +1,8 @@
 //! Twin of `shaders/horizontal.wgsl`: one row through a kernel along x.
 
 use super::row::Shape;
+use super::transpose;
+pub use super::transpose::ROWS;
 use crate::pixels::kernel::{Kernel, LANES, Row};
 
 /// Output samples made together.
@@ -79,4 +81,63 @@ fn dot(weights: &[f32], source: &[f32], first: usize) -> [f32; LANES] {
         }
     }
     sums
+}
+
+/// The most taps for which rows are filtered together: with more, [`run`] is faster.
+const FEW_TAPS: u32 = 48;
+
+/// Whether it is faster to filter [`ROWS`] rows together: where few source samples make an output, and neighbours have
+/// different weights, [`run`] spends its time on adding up lanes.
+#[must_use]
+pub fn in_blocks(kernel: &Kernel) -> bool {
+    let shared: usize = kernel.runs().iter().filter(|run| run.shared).map(|run| run.len).sum();
+    kernel.taps() <= FEW_TAPS && shared * 2 < kernel.rows().len()
+}
+
+/// A plane of [`ROWS`] rows on its side, before and after: the samples of all rows at one place lie together, so that
+/// each row has a lane and no lanes are to be added up.
+pub struct Block {
+    source: Vec<[f32; ROWS]>,
+    target: Vec<[f32; ROWS]>,
+}
+
+impl Block {
+    /// Room for rows of these shapes.
+    #[must_use]
+    pub fn new(from: Shape, to: Shape) -> Self {
+        let columns = |width: usize| vec![[0.0; ROWS]; width.next_multiple_of(LANES)];
+        Self { source: columns(from.width), target: columns(to.width) }
+    }
+
+    /// Bytes it holds for rows of these widths.
+    #[must_use]
+    pub const fn bytes(from: u32, to: u32) -> u64 {
+        (from as u64 + to as u64 + 16) * size_of::<[f32; ROWS]>() as u64
+    }
+
+    /// What [`run`] does, for at most [`ROWS`] rows; but that it sums in the order of the taps.
+    pub fn run(&mut self, kernel: &Kernel, sources: &[&[f32]], from: Shape, targets: &mut [f32], to: Shape) {
+        let mut targets: Vec<&mut [f32]> = targets.chunks_exact_mut(to.len()).collect();
+        for plane in 0..from.planes.min(to.planes) {
+            transpose::lay(sources, plane * from.pitch, &mut self.source);
+            columns(kernel, &self.source, &mut self.target);
+            transpose::stand(&self.target, &mut targets, plane * to.pitch);
+        }
+    }
+}
+
+/// Filters [`ROWS`] rows that lie on their side.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn columns(kernel: &Kernel, source: &[[f32; ROWS]], target: &mut [[f32; ROWS]]) {
+    let taps = kernel.taps() as usize;
+    for (&row, target) in kernel.rows().iter().zip(target) {
+        let first = row.first as usize;
+        let mut sums = [0.0; ROWS];
+        for (&weight, samples) in kernel.row_weights(row).iter().zip(source.get(first..first + taps).unwrap_or(&[])) {
+            for (sum, &sample) in sums.iter_mut().zip(samples) {
+                *sum += weight * sample;
+            }
+        }
+        *target = sums;
+    }
 }

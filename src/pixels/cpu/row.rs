@@ -1,8 +1,11 @@
 //! Rows of linear light: from 8-bit pixels and back.
 
+use std::sync::LazyLock;
+
+use super::lookup::{Table, look_up};
 use crate::pixels::kernel::LANES;
 use crate::pixels::pixmap::Layout;
-use crate::pixels::srgb::{LINEAR_FROM_CODE, codes_from_linear, rounded};
+use crate::pixels::srgb::{LINEAR_FROM_CODE, clamped, codes_from_linear, rounded};
 
 /// How a planar row lies in memory: `planes` runs of `pitch` floats; the first `width` of each are pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,68 +46,45 @@ impl Shape {
     }
 }
 
+/// Linear light of each code.
+static LIGHT: LazyLock<Table> = LazyLock::new(|| Table::new(*LINEAR_FROM_CODE));
+
+/// Alpha of each opacity.
+static ALPHA: Table = {
+    let mut table = [0.0; 256];
+    let mut opacity = 0_u8;
+    while opacity < 255 {
+        opacity += 1;
+        table[opacity as usize] = opacity as f32 / 255.0;
+    }
+    Table::new(table)
+};
+
 /// Fills `planar` (of `shape`) from a row of 8-bit pixels: sRGB to linear light, straight to premultiplied alpha.
-//
-// No version for AVX-512: its gathers take twice as long as loads one by one.
-#[multiversion::multiversion(targets("x86_64+avx2"))]
 pub fn linearise(pixels: &[u8], layout: Layout, planar: &mut [f32], shape: Shape) {
     let (first, rest) = planar.split_at_mut(shape.pitch.min(planar.len()));
     let (second, rest) = rest.split_at_mut(shape.pitch.min(rest.len()));
     let (third, fourth) = rest.split_at_mut(shape.pitch.min(rest.len()));
-    let table: &[f32; 256] = &LINEAR_FROM_CODE;
-    let light = |code: u8| table.get(usize::from(code)).copied().unwrap_or(0.0);
-    let coverage = |code: u8| COVERAGE.get(usize::from(code)).copied().unwrap_or(0.0);
+    let light = &*LIGHT;
     match layout {
-        Layout::Luma => {
-            for (grey, &code) in first.iter_mut().zip(pixels) {
-                *grey = light(code);
-            }
-        }
+        Layout::Luma => look_up(pixels.as_chunks::<1>().0, [light], [first]),
         Layout::LumaAlpha => {
-            let (pixels, _) = pixels.as_chunks::<2>();
-            for ((grey, alpha), &[code, opacity]) in first.iter_mut().zip(second.iter_mut()).zip(pixels) {
-                *alpha = coverage(opacity);
-                *grey = light(code);
-            }
-            premultiply(first, second, pixels.len());
+            look_up(pixels.as_chunks::<2>().0, [light, &ALPHA], [first, second]);
+            premultiply(first, second, pixels.len() / 2);
         }
-        Layout::Rgb => {
-            let (pixels, _) = pixels.as_chunks::<3>();
-            for (((red, green), blue), &[r, g, b]) in first.iter_mut().zip(second).zip(third).zip(pixels) {
-                *red = light(r);
-                *green = light(g);
-                *blue = light(b);
-            }
-        }
+        Layout::Rgb => look_up(pixels.as_chunks::<3>().0, [light; 3], [first, second, third]),
         Layout::Rgba => {
-            let (pixels, _) = pixels.as_chunks::<4>();
-            let planes = first.iter_mut().zip(second.iter_mut()).zip(third.iter_mut()).zip(fourth.iter_mut());
-            for ((((red, green), blue), alpha), &[r, g, b, opacity]) in planes.zip(pixels) {
-                *alpha = coverage(opacity);
-                *red = light(r);
-                *green = light(g);
-                *blue = light(b);
-            }
+            let tables = [light, light, light, &ALPHA];
+            look_up(pixels.as_chunks::<4>().0, tables, [first, second, third, fourth]);
             for colours in [first, second, third] {
-                premultiply(colours, fourth, pixels.len());
+                premultiply(colours, fourth, pixels.len() / 4);
             }
         }
     }
 }
 
-/// The alpha of each opacity.
-static COVERAGE: [f32; 256] = {
-    let mut table = [0.0; 256];
-    let mut code = 0_u8;
-    while code < 255 {
-        code += 1;
-        table[code as usize] = code as f32 / 255.0;
-    }
-    table
-};
-
-/// Multiplies a plane of colour by alpha. A loop of its own, in vectors: what is looked up comes one by one.
-#[inline(always)]
+/// Multiplies a plane of colour by alpha.
+#[multiversion::multiversion(targets("x86_64+avx2"))]
 fn premultiply(plane: &mut [f32], alpha: &[f32], width: usize) {
     for (colour, &alpha) in plane.iter_mut().zip(alpha).take(width) {
         *colour *= alpha;
@@ -145,7 +125,7 @@ pub fn encode(planar: &mut [f32], shape: Shape, layout: Layout, pixels: &mut [u8
         Layout::Rgb => {
             let pixels = pixels.as_chunks_mut::<3>().0.chunks_mut(BLOCK);
             for (((pixels, red), green), blue) in pixels.zip(first).zip(second).zip(third) {
-                let [red, green, blue] = [red, green, blue].map(codes_from_linear);
+                let (red, green, blue) = (codes_from_linear(red), codes_from_linear(green), codes_from_linear(blue));
                 let codes = red.into_iter().zip(green).zip(blue);
                 pixels.iter_mut().zip(codes).for_each(|(pixel, ((r, g), b))| *pixel = [r, g, b]);
             }
@@ -153,7 +133,7 @@ pub fn encode(planar: &mut [f32], shape: Shape, layout: Layout, pixels: &mut [u8
         Layout::Rgba => {
             let pixels = pixels.as_chunks_mut::<4>().0.chunks_mut(BLOCK);
             for ((((pixels, red), green), blue), alpha) in pixels.zip(first).zip(second).zip(third).zip(fourth) {
-                let [red, green, blue] = [red, green, blue].map(codes_from_linear);
+                let (red, green, blue) = (codes_from_linear(red), codes_from_linear(green), codes_from_linear(blue));
                 let codes = red.into_iter().zip(green).zip(blue).zip(opacities(alpha));
                 pixels.iter_mut().zip(codes).for_each(|(pixel, (((r, g), b), a))| *pixel = seen([r, g, b, a]));
             }
@@ -171,7 +151,11 @@ fn straighten(plane: &mut [f32], alpha: &[f32]) {
 
 #[inline(always)]
 fn opacities(alpha: &[f32; BLOCK]) -> [u8; BLOCK] {
-    alpha.map(|alpha| rounded(alpha.max(0.0).min(1.0) * 255.0))
+    let mut codes = [0; BLOCK];
+    for (code, alpha) in codes.iter_mut().zip(alpha) {
+        *code = rounded(clamped(*alpha) * 255.0);
+    }
+    codes
 }
 
 /// A pixel whose alpha, its last, rounds to 0 is all zeros.

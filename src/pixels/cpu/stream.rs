@@ -24,9 +24,10 @@ pub fn run_all(plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Vec<Pictu
     let mut linear = shape.zeros();
     let mut converted = Vec::new();
     let end = region.y + region.size.height;
+    let batch = u32::try_from(BATCH).unwrap_or(u32::MAX);
     for y in (region.y..end).step_by(BATCH) {
         stop.check()?;
-        let rows = rows_of(source, y..end.min(y + BATCH as u32), region, &mut converted);
+        let rows = rows_of(source, y..end.min(y.saturating_add(batch)), region, &mut converted);
         add(&mut lines, &rows, (layout, shape), &mut tiles);
         for (pixels, y) in rows.iter().zip(y..) {
             let mut is_linear = false;
@@ -294,7 +295,10 @@ impl<'p> Stage<'p> {
     /// Makes the next row, if it can; returns it and its shape.
     fn make(&mut self) -> Option<(&mut [f32], Shape)> {
         match self {
-            Self::Sums(sums) => sums.make().then_some((&mut sums.out, sums.shape)),
+            Self::Sums(sums) => {
+                let shape = sums.shape;
+                sums.make().map(|row| (row, shape))
+            }
             Self::Filter(filter) => filter.make().then_some((&mut filter.out, filter.shape)),
             Self::Sharpen { blur, amount, centre, ring } => {
                 let y = blur.made + centre.1 as usize;

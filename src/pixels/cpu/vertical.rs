@@ -8,12 +8,12 @@
 const BLOCK: usize = 32;
 
 /// Pixels of a row of a tile. The planes of a tile fit the first-level cache together.
-pub const TILE: usize = 128;
+pub const TILE: usize = 256;
 
 /// Rows added together: as many as a tile has.
-pub const BATCH: usize = 16;
+pub const BATCH: usize = 8;
 
-/// Output rows added to together.
+/// The most output rows added to together.
 pub const GROUP: usize = 4;
 
 /// `target[i] = sum of weights[t] * rows[t][i]`. Rows and target are planar rows of one shape, whose length is a
@@ -45,29 +45,29 @@ fn sums<const N: usize>(weights: &[f32], rows: &[&[f32]], at: usize) -> [f32; N]
     sums
 }
 
-/// `sums[g][i] += weights[r][g] * rows[r][i]`: a sample is loaded once for all output rows, and their sums stay in
-/// registers while the rows go by. `sums` are of one length, a multiple of 16 and at most [`TILE`].
-/// Costs `GROUP * rows * length` multiply-adds.
+/// `sums[g][i] += weights[r][g] * rows[r][i]`, for `G` output rows, at most [`GROUP`]: a sample is loaded once for all of
+/// them, and their sums stay in registers while the rows go by. `sums` are of one length, a multiple of 16 and at most
+/// [`TILE`]. Costs `G * rows * length` multiply-adds.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-pub fn add(rows: &[[f32; TILE]], weights: &[[f32; GROUP]], sums: [&mut [f32]; GROUP]) {
-    let [first, second, third, fourth] = sums.map(|sums| sums.as_chunks_mut::<16>().0.iter_mut());
-    for ((((first, second), third), fourth), at) in first.zip(second).zip(third).zip(fourth).zip(0..) {
-        let (mut a, mut b, mut c, mut d) = (*first, *second, *third, *fourth);
-        for (row, &[w, x, y, z]) in rows.iter().zip(weights) {
-            let Some(samples) = row.as_chunks::<16>().0.get(at) else { break };
-            add_weighted(&mut a, w, samples);
-            add_weighted(&mut b, x, samples);
-            add_weighted(&mut c, y, samples);
-            add_weighted(&mut d, z, samples);
+pub fn add<const G: usize>(rows: &[[f32; TILE]], weights: &[[f32; GROUP]], sums: [&mut [f32]; G]) {
+    let sums = sums.map(|sums| sums.as_chunks_mut::<16>().0);
+    let blocks = sums.iter().fold(TILE / 16, |blocks, sums| blocks.min(sums.len()));
+    #[expect(clippy::needless_range_loop, reason = "zipped, it is vectorised across rows: 30 times slower")]
+    for at in 0..blocks {
+        let mut block = [[0.0; 16]; G];
+        for g in 0..G {
+            block[g] = sums[g][at];
         }
-        (*first, *second, *third, *fourth) = (a, b, c, d);
-    }
-}
-
-// Loop by loop: one loop over all four makes the compiler vectorise across them, thirty times slower.
-#[inline(always)]
-fn add_weighted(sums: &mut [f32; 16], weight: f32, samples: &[f32; 16]) {
-    for (sum, &sample) in sums.iter_mut().zip(samples) {
-        *sum += weight * sample;
+        for (row, weights) in rows.iter().zip(weights) {
+            let samples = &row.as_chunks::<16>().0[at];
+            for g in 0..G {
+                for i in 0..16 {
+                    block[g][i] += weights[g] * samples[i];
+                }
+            }
+        }
+        for g in 0..G {
+            sums[g][at] = block[g];
+        }
     }
 }

@@ -106,7 +106,14 @@ fn band(filter: ResizeFilter, centre: f64, scale: f64, source_len: u32) -> Band 
     while first < last && weight(first).abs() < NOTHING {
         first += 1;
     }
-    let mut weights: Vec<f64> = (first..=last).map(weight).collect();
+    let mut weights: Vec<f64> = match filter {
+        ResizeFilter::Lanczos3 => lanczos3_run((f64::from(first) - centre) / scale, 1.0 / scale, last - first + 1),
+        ResizeFilter::CatmullRom | ResizeFilter::Mitchell | ResizeFilter::Bilinear | ResizeFilter::Box => {
+            (first..=last).map(weight).collect()
+        }
+    };
+    // Noise would keep rows of equal weights from being one.
+    weights.iter_mut().filter(|weight| weight.abs() < NOTHING).for_each(|weight| *weight = 0.0);
     while weights.len() > 1 && weights.last().is_some_and(|weight| weight.abs() < NOTHING) {
         weights.pop();
     }
@@ -121,12 +128,38 @@ fn index(position: f64) -> u32 {
 /// `sinc(x) * sinc(x / 3)`. One sine: `sin(3t) = 3 sin t - 4 sin^3 t` with `t = pi x / 3`.
 fn lanczos3(x: f64) -> f64 {
     let third = PI * x / 3.0;
-    if third.abs() < 1e-9 {
-        return 1.0;
-    }
-    let sine = third.sin();
-    let whole = sine * (4.0 * sine).mul_add(-sine, 3.0);
-    3.0 * whole * sine / (PI * x).powi(2)
+    if third.abs() < 1e-9 { 1.0 } else { lanczos3_of_sine(third.sin(), third) }
+}
+
+/// The same where the sine of `third`, a third of `pi x`, is known.
+fn lanczos3_of_sine(sine: f64, third: f64) -> f64 {
+    let square = sine * sine;
+    square * (3.0 - 4.0 * square) / (3.0 * third * third)
+}
+
+/// Where the sine is not of the value's own, in thirds of `pi x`: near 0 its error would be divided by next to nothing.
+const OWN_SINE: f64 = 0.1;
+
+/// `ResizeFilter::Lanczos3.at` at `count` places from `start` on, `step` apart: nearly all the time of making a kernel.
+/// Each sine is that of the place before, turned by the step: sines and cosines are sums of products of sines and
+/// cosines. Off by one rounding a place, so by less than 1e-12 over the 10,000 places of the widest kernels.
+fn lanczos3_run(start: f64, step: f64, count: u32) -> Vec<f64> {
+    let (mut sine, mut cosine) = (PI * start / 3.0).sin_cos();
+    let (step_sine, step_cosine) = (PI * step / 3.0).sin_cos();
+    let value = |at: u32| {
+        let x = f64::from(at) * step + start;
+        let third = PI * x / 3.0;
+        let own = sine;
+        (sine, cosine) = (sine * step_cosine + cosine * step_sine, cosine * step_cosine - sine * step_sine);
+        if x.abs() >= ResizeFilter::Lanczos3.support() {
+            0.0
+        } else if third.abs() < OWN_SINE {
+            lanczos3(x)
+        } else {
+            lanczos3_of_sine(own, third)
+        }
+    };
+    (0..count).map(value).collect()
 }
 
 /// The two-parameter cubics of Mitchell and Netravali, for `0 <= x < 2`.
@@ -158,6 +191,21 @@ mod tests {
             let want = if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 };
             let got = ResizeFilter::Lanczos3.at(x);
             assert!((got - want).abs() < 1e-13, "{x}: {got} {want}");
+        }
+    }
+
+    #[test]
+    fn a_run_of_values_is_the_values_one_by_one() {
+        for (start, step, count) in
+            [(-3.1, 0.07, 100), (-2.999, 1.0 / 34.1, 206), (-3.0, 0.0006, 10_001), (-0.4, 1.0, 2)]
+        {
+            let run = lanczos3_run(start, step, count);
+            for (got, at) in run.iter().zip(0_u32..) {
+                let want = ResizeFilter::Lanczos3.at(f64::from(at) * step + start);
+                assert!((got - want).abs() < 1e-11, "{start} + {at} * {step}: {got} {want}");
+            }
+            let other = lanczos3_run(start, step * 1.000_001, count);
+            assert!(run.iter().zip(&other).any(|(a, b)| (a - b).abs() > 1e-9), "the control: another step");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Matrix, Rect, Size};
-use crate::pixels::cpu::sums;
+use crate::pixels::cpu::{horizontal, sums};
 use crate::pixels::kernel::Kernel;
 
 /// A filter along every row, then one along every column.
@@ -81,9 +81,14 @@ impl Separable {
     fn working_bytes(&self) -> u64 {
         let row = |width: u32| (u64::from(width) + 24) * 16;
         let between = if self.is_y_first() {
-            // Rounded up to groups of 4.
-            let begun = self.vertical.most_begun(sums::BATCH) as u64 + 3;
-            begun.saturating_mul(row(self.source().width)).saturating_add(sums::TILE_BYTES)
+            let begun = self.vertical.most_begun(sums::BATCH) as u64;
+            let (waiting, block) = if horizontal::in_blocks(&self.horizontal) {
+                let (from, to) = (self.source().width, self.target().width);
+                (horizontal::ROWS as u64, horizontal::Block::bytes(from, to) + horizontal::ROWS as u64 * row(to))
+            } else {
+                (0, 0)
+            };
+            (begun + waiting).saturating_mul(row(self.source().width)).saturating_add(sums::TILE_BYTES + block)
         } else {
             self.ring_bytes()
         };
