@@ -9,6 +9,7 @@ mod device;
 mod encode;
 mod malformed;
 mod metadata;
+mod outcomes;
 mod pipeline;
 mod planes;
 mod plans;
