@@ -94,7 +94,9 @@ fn main() -> Outcome<()> {
                 let chromas: &[(Chroma, &str)] = match format {
                     OutputFormat::Jpg => &[(Chroma::Quarter, "4:2:0"), (Chroma::Full, "4:4:4"), (Chroma::Auto, "auto")],
                     OutputFormat::Avif => &[(Chroma::Quarter, "4:2:0"), (Chroma::Full, "4:4:4")],
-                    _ => &[(Chroma::Auto, "")],
+                    OutputFormat::Png | OutputFormat::Webp | OutputFormat::Gif | OutputFormat::Apng => {
+                        &[(Chroma::Auto, "")]
+                    }
                 };
                 for (chroma, name) in chromas {
                     let settings = Settings { effort, chroma: *chroma, ..Settings::default() };

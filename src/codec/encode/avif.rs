@@ -26,8 +26,9 @@ const QUANTIZERS: [(i32, i32); 8] =
 
 fn quantizer(quality: Quality) -> u8 {
     let quality = i32::from(quality.get());
-    let pairs = QUANTIZERS.iter().zip(QUANTIZERS.iter().skip(1));
-    let between = pairs.clone().find(|(_, (upper, _))| quality <= *upper).or_else(|| pairs.last());
+    let mut pairs = QUANTIZERS.iter().zip(QUANTIZERS.iter().skip(1));
+    let between = pairs.find(|(_, (upper, _))| quality <= *upper);
+    // No quality is over the last of them.
     let Some(((low, most), (high, least))) = between else { return 0 };
     let value = most + (least - most) * (quality - low) / (high - low);
     u8::try_from(value.clamp(0, 255)).unwrap_or(0)
