@@ -61,12 +61,10 @@ pub(crate) fn decode(bytes: &[u8], budget: &Budget) -> Result<(Raster, Option<Ve
     budget.check_size(header.width, header.height)?;
     let peak_bytes = header.peak_bytes(bytes.len());
     budget.check_memory(peak_bytes)?;
-    if is_built_from_others(bytes, &header, budget)? {
-        // Nothing says how many there are before they are decoded.
-        budget.check_memory(peak_bytes.saturating_add(header.samples().saturating_mul(4 * REFERENCES)))?;
-    }
+    let frames = Frames::scan(bytes, &header, budget)?;
+    budget.check_memory(peak_bytes.saturating_add(frames.bytes(&header)))?;
     let mut rest = bytes;
-    let mut decoder = JxlDecoder::new(options(&header));
+    let mut decoder = JxlDecoder::new(options(&header, frames.large));
     while !matches!(step(&mut decoder, &mut rest, None, budget)?, Event::BasicInfo) {}
     let (Some(info), Some(profile)) = (decoder.basic_info().cloned(), decoder.embedded_color_profile()) else {
         return Err(CodecError::truncated(NAME));
@@ -137,33 +135,79 @@ fn with_alpha(colours: &Raster, alpha: &[u8]) -> Raster {
     Raster { width: colours.width, height: colours.height, channels: 4, data }
 }
 
-fn options(header: &Header) -> JxlDecoderOptions {
+/// A frame may lie over the edges of the picture; so much larger than the picture it may be.
+const LARGE: u64 = 2;
+
+fn options(header: &Header, large: bool) -> JxlDecoderOptions {
     let mut options = JxlDecoderOptions::default();
     options.alpha_mode = AlphaMode::Unpremultiplied;
     options.max_profile_level = ProfileLevel::Main10;
     // A frame of fewer pixels than the picture can be a little larger once it is brought to its size.
-    let room =
-        Header { width: header.width.saturating_add(8), height: header.height.saturating_add(8), ..header.clone() };
-    options.sample_limit = Some(usize::try_from(room.samples()).unwrap_or(usize::MAX));
+    let [width, height] = [header.width, header.height].map(|side| side.saturating_add(8));
+    let samples = Header { width, height, ..header.clone() }.samples();
+    let limit = samples.saturating_mul(if large { LARGE } else { 1 });
+    options.sample_limit = Some(usize::try_from(limit).unwrap_or(usize::MAX));
     options
 }
 
-/// Whether the first frame that is shown needs one that is not.
-fn is_built_from_others(bytes: &[u8], header: &Header, budget: &Budget) -> Result<bool, CodecError> {
-    let mut options = options(header);
-    options.scan_frames_only = true;
-    let mut decoder = JxlDecoder::new(options);
-    let mut rest = bytes;
-    while decoder.scanned_frames().is_empty() {
-        if matches!(step(&mut decoder, &mut rest, None, budget)?, Event::Complete) {
-            break;
+/// What the headers of the frames say, up to the first that is shown.
+#[derive(Clone, Copy, Debug, Default)]
+struct Frames {
+    /// One is larger than the picture.
+    large: bool,
+    /// The one that is shown needs others that are not. Nothing says how many before they are decoded.
+    built: bool,
+}
+
+impl Frames {
+    fn scan(bytes: &[u8], header: &Header, budget: &Budget) -> Result<Self, CodecError> {
+        let large = match Self::built(bytes, header, false, budget) {
+            Ok(built) => return Ok(Self { large: false, built }),
+            Err(Stop::Frame) => true,
+            Err(Stop::Refused(error)) => return Err(error),
+        };
+        match Self::built(bytes, header, large, budget) {
+            Ok(built) => Ok(Self { large, built }),
+            Err(Stop::Frame) => Err(CodecError::damaged(
+                NAME,
+                format_args!("a frame is more than {LARGE} times as large as the picture"),
+            )),
+            Err(Stop::Refused(error)) => Err(error),
         }
     }
-    let Some(first) = decoder.scanned_frames().first() else {
-        return Err(CodecError::damaged(NAME, "it has no picture"));
-    };
-    let (own, target) = (first.file_offset, first.seek_target);
-    Ok(decoder.start_new_frame(target).map_err(|error| refusal(&error, budget))? != own)
+
+    fn built(bytes: &[u8], header: &Header, large: bool, budget: &Budget) -> Result<bool, Stop> {
+        let mut options = options(header, large);
+        options.scan_frames_only = true;
+        let mut decoder = JxlDecoder::new(options);
+        let mut rest = bytes;
+        while decoder.scanned_frames().is_empty() {
+            if matches!(advance(&mut decoder, &mut rest, None, budget)?, Event::Complete) {
+                break;
+            }
+        }
+        let Some(first) = decoder.scanned_frames().first() else {
+            return Err(Stop::Refused(CodecError::damaged(NAME, "it has no picture")));
+        };
+        let (own, target) = (first.file_offset, first.seek_target);
+        let start = decoder.start_new_frame(target).map_err(|error| Stop::Refused(refusal(&error, budget)))?;
+        Ok(start != own)
+    }
+
+    /// What they take beyond a frame of the picture's size.
+    fn bytes(self, header: &Header) -> u64 {
+        let frame = header.samples().saturating_mul(4);
+        let size = if self.large { LARGE } else { 1 };
+        let kept = if self.built { REFERENCES * size } else { 0 };
+        frame.saturating_mul(kept + size - 1)
+    }
+}
+
+/// Why the decoder stopped.
+enum Stop {
+    /// A frame is larger than it was allowed.
+    Frame,
+    Refused(CodecError),
 }
 
 /// Runs the decoder to whatever it reports next.
@@ -173,11 +217,24 @@ fn step(
     pixels: Option<&mut [JxlOutputBuffer<'_>]>,
     budget: &Budget,
 ) -> Result<Event, CodecError> {
-    budget.check_deadline()?;
+    advance(decoder, rest, pixels, budget).map_err(|stop| match stop {
+        Stop::Frame => CodecError::damaged(NAME, "a frame is larger than the picture"),
+        Stop::Refused(error) => error,
+    })
+}
+
+fn advance(
+    decoder: &mut JxlDecoder,
+    rest: &mut &[u8],
+    pixels: Option<&mut [JxlOutputBuffer<'_>]>,
+    budget: &Budget,
+) -> Result<Event, Stop> {
+    budget.check_deadline().map_err(Stop::Refused)?;
     match decoder.process(rest, pixels, Some(&mut Watch { budget })) {
-        Ok(Event::NeedMoreInput { .. }) => Err(CodecError::truncated(NAME)),
+        Ok(Event::NeedMoreInput { .. }) => Err(Stop::Refused(CodecError::truncated(NAME))),
         Ok(event) => Ok(event),
-        Err(error) => Err(refusal(&error, budget)),
+        Err(Error::ImageSizeTooLarge(..)) => Err(Stop::Frame),
+        Err(error) => Err(Stop::Refused(refusal(&error, budget))),
     }
 }
 
@@ -283,4 +340,31 @@ fn refusal(error: &Error, budget: &Budget) -> CodecError {
         return timed_out;
     }
     CodecError::damaged(NAME, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Instant;
+
+    use super::*;
+
+    /// How many pieces of work are done before the clock stops it.
+    fn done(deadline: Option<Instant>) -> (usize, bool) {
+        let (count, budget) = (AtomicUsize::new(0), Budget { deadline, ..Budget::default() });
+        let piece = |_at: usize| {
+            count.fetch_add(1, Ordering::Relaxed);
+            while deadline.is_some_and(|deadline| Instant::now() < deadline) {}
+            Ok(())
+        };
+        let outcome = Watch { budget: &budget }.run_ordered(5, None, &piece);
+        (count.into_inner(), outcome.is_ok())
+    }
+
+    #[test]
+    fn work_stops_between_its_pieces_once_time_is_up() {
+        assert_eq!(done(None), (5, true));
+        assert_eq!(done(Some(Instant::now())), (0, false));
+        assert_eq!(done(Some(Instant::now() + std::time::Duration::from_millis(50))), (1, false));
+    }
 }

@@ -1,5 +1,7 @@
 //! The same scene in the colour spaces that cameras and printers use gives the same thumbnail.
 
+#![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "levels, rounded, within their range")]
+
 use std::io::Cursor;
 
 use image::codecs::png::PngEncoder;

@@ -1,6 +1,7 @@
 //! JPEG XL: held against what libjxl makes of the same files, converted, and made hostile.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "levels, rounded, from 0 to 255")]
 
 use std::time::{Duration, Instant};
 

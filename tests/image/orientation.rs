@@ -32,7 +32,7 @@ fn stored(upright: &DynamicImage, orientation: u8) -> DynamicImage {
     picture
 }
 
-fn with_exif<'a, E: ImageEncoder>(mut encoder: E, picture: &DynamicImage, orientation: u8) {
+fn with_exif<E: ImageEncoder>(mut encoder: E, picture: &DynamicImage, orientation: u8) {
     encoder.set_exif_metadata(exif(orientation)).unwrap();
     let colour = image::ExtendedColorType::Rgb8;
     encoder.write_image(picture.as_bytes(), picture.width(), picture.height(), colour).unwrap();

@@ -239,7 +239,7 @@ fn channels(bits: &mut Bits<'_>, header: &mut Header) -> Option<bool> {
             5 => {
                 bits.ranged([(1, 0), (0, 2), (3, 4), (19, 8)])?;
             }
-            0..=18 => {}
+            1 | 3 | 4 | 6..=18 => {}
             _ => return Some(false),
         }
     }
