@@ -13,6 +13,8 @@ mod gif;
 mod guard;
 mod icc;
 mod jpeg;
+mod jxl;
+mod light;
 mod metadata;
 mod orientation;
 mod png;
@@ -90,9 +92,12 @@ fn open(bytes: &[u8], keep_profile: bool) -> Result<Opened, CodecError> {
                 Opened::Served(Format::Avif, Served::Avif(Box::new(found)))
             }
         }
-        InputFormat::Bmp | InputFormat::Tiff | InputFormat::Ico | InputFormat::Qoi | InputFormat::Pnm => {
-            Opened::Convertible(format)
-        }
+        InputFormat::Jxl
+        | InputFormat::Bmp
+        | InputFormat::Tiff
+        | InputFormat::Ico
+        | InputFormat::Qoi
+        | InputFormat::Pnm => Opened::Convertible(format),
     })
 }
 
@@ -125,7 +130,7 @@ fn details(format: Format, walked: &Walked) -> Details {
 /// Takes a picture in: removes what identifies people and places without touching its pixels, and decodes all of it
 /// (every frame, one at a time) to see that it is whole. Works in the memory of `bytes`: the file is never held twice.
 /// Converts instead when `convert` names another format than the picture's own, or when its own cannot be served (BMP,
-/// TIFF, ICO, QOI, PNM: to PNG, which loses nothing). A conversion applies orientation and colour profile, takes the first
+/// TIFF, ICO, QOI, PNM, moving AVIF: to PNG, which loses nothing; JPEG XL: to PNG, JPEG or WebP). A conversion applies orientation and colour profile, takes the first
 /// frame, and encodes at [`Quality::ORIGINAL`].
 ///
 /// # Errors
@@ -135,7 +140,10 @@ pub fn ingest(mut bytes: Vec<u8>, convert: Option<OutputFormat>, budget: &Budget
         budget.check_deadline()?;
         let (format, served) = match open(&bytes, true)? {
             Opened::Served(format, served) => (format, served),
-            Opened::Convertible(_) => return converted(&bytes, convert.unwrap_or(OutputFormat::Png), budget),
+            Opened::Convertible(format) => {
+                let convert = convert.map_or_else(|| convertible::nearest(&bytes, format), Ok)?;
+                return converted(&bytes, convert, budget);
+            }
         };
         check(&served, budget)?;
         let walked = served.walked();
@@ -181,7 +189,7 @@ pub fn accept(bytes: Vec<u8>, budget: &Budget) -> Result<Ingested, CodecError> {
                 check(&served, budget)?;
                 Ok(Ingested { details: details(format, served.walked()), stored: bytes })
             }
-            Opened::Convertible(_) => converted(&bytes, OutputFormat::Png, budget),
+            Opened::Convertible(format) => converted(&bytes, convertible::nearest(&bytes, format)?, budget),
         }
     })
 }

@@ -7,10 +7,11 @@ mod frame;
 
 use super::budget::Budget;
 use super::error::CodecError;
+use super::light::Mapping;
 use super::metadata::avif::{Avif, Cicp, Coded};
 use super::raster::Raster;
 
-use self::colour::{Mapping, Weights};
+use self::colour::Weights;
 use self::frame::Frame;
 
 const NAME: &str = "AVIF";
@@ -36,7 +37,7 @@ pub(crate) fn decode(bytes: &[u8], avif: &Avif, budget: &Budget) -> Result<Raste
         tiles(bytes, alpha, budget, |frame, x, y, full_range| frame.paint_alpha(&mut raster, x, y, full_range))?;
     }
     let has_profile = avif.walked.profile_bytes() > 0;
-    let mapping = if has_profile { Mapping::Keep } else { Mapping::new(picture.cicp) };
+    let mapping = if has_profile { Mapping::Keep } else { Mapping::new(picture.cicp.primaries, picture.cicp.transfer) };
     let weights = if picture.grey() { Weights::Identity } else { Weights::new(picture.cicp)? };
     let Cicp { full_range, .. } = picture.cicp;
     let premultiplied = picture.premultiplied && picture.alpha.is_some();

@@ -1,4 +1,4 @@
-//! What is never stored as it is: BMP, TIFF, ICO, QOI and PNM, read through the `image` crate; AVIF that moves.
+//! What is never stored as it is: BMP, TIFF, ICO, QOI and PNM, read through the `image` crate; JPEG XL; AVIF that moves.
 
 use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 use std::time::Instant;
@@ -7,13 +7,15 @@ use image::codecs::{bmp::BmpDecoder, ico::IcoDecoder, pnm::PnmDecoder, qoi::QoiD
 use image::error::{ImageError, LimitErrorKind};
 use image::{ImageDecoder, Limits};
 
-use super::avif;
+use crate::domain::OutputFormat;
+
 use super::budget::{Budget, area};
 use super::error::CodecError;
 use super::metadata::{self, array, be32, le16, le32};
 use super::orientation::{Orientation, swaps_sides};
 use super::raster::{Raster, byte_count, narrow_floats_in_place, narrow_in_place};
 use super::sniff::InputFormat;
+use super::{avif, jxl};
 
 /// A picture with what is still to be done to it.
 pub(crate) struct Decoded {
@@ -22,10 +24,18 @@ pub(crate) struct Decoded {
     pub(crate) profile: Option<Vec<u8>>,
 }
 
+/// The nearest of the formats that are served: PNG, which loses nothing, but for what JPEG XL has lost already.
+pub(crate) fn nearest(bytes: &[u8], format: InputFormat) -> Result<OutputFormat, CodecError> {
+    if format == InputFormat::Jxl { jxl::nearest(bytes) } else { Ok(OutputFormat::Png) }
+}
+
 /// An upper estimate of the bytes that decoding holds, from the header alone.
 pub(crate) fn header_peak_bytes(bytes: &[u8], format: InputFormat, budget: &Budget) -> Result<u64, CodecError> {
     if format == InputFormat::Avif {
         return Ok(metadata::avif::walk(bytes, true)?.walked.peak_bytes);
+    }
+    if format == InputFormat::Jxl {
+        return jxl::header_peak_bytes(bytes);
     }
     let mut decoder = open(bytes, format, budget)?;
     let orientation = orientation(&mut decoder);
@@ -39,6 +49,10 @@ pub(crate) fn decode(bytes: &[u8], format: InputFormat, budget: &Budget) -> Resu
         let raster = avif::decode(bytes, &found, budget)?;
         let profile = found.walked.profile(bytes, budget.max_profile_bytes);
         return Ok(Decoded { raster, orientation: found.walked.orientation, profile });
+    }
+    if format == InputFormat::Jxl {
+        let (raster, profile) = jxl::decode(bytes, budget)?;
+        return Ok(Decoded { raster, orientation: Orientation::NoTransforms, profile });
     }
     let mut decoder = open(bytes, format, budget)?;
     let (width, height) = decoder.dimensions();
@@ -75,7 +89,12 @@ fn open<'a>(bytes: &'a [u8], format: InputFormat, budget: &Budget) -> Result<Box
         InputFormat::Ico => IcoDecoder::new(source).map(|decoder| Box::new(decoder) as _),
         InputFormat::Qoi => QoiDecoder::new(source).map(|decoder| Box::new(decoder) as _),
         InputFormat::Pnm => PnmDecoder::new(source).map(|decoder| Box::new(decoder) as _),
-        InputFormat::Jpeg | InputFormat::Png | InputFormat::Webp | InputFormat::Gif | InputFormat::Avif => {
+        InputFormat::Jpeg
+        | InputFormat::Png
+        | InputFormat::Webp
+        | InputFormat::Gif
+        | InputFormat::Avif
+        | InputFormat::Jxl => {
             return Err(CodecError::unsupported(format!("{name} by this decoder")));
         }
     };

@@ -13,6 +13,8 @@ pub enum InputFormat {
     Gif,
     /// AVIF.
     Avif,
+    /// JPEG XL.
+    Jxl,
     /// Windows bitmap.
     Bmp,
     /// TIFF.
@@ -35,6 +37,7 @@ impl InputFormat {
             Self::Webp => "WebP",
             Self::Gif => "GIF",
             Self::Avif => "AVIF",
+            Self::Jxl => "JPEG XL",
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
             Self::Ico => "ICO",
@@ -52,6 +55,7 @@ pub fn sniff(bytes: &[u8]) -> Option<InputFormat> {
         [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Some(InputFormat::Png),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(InputFormat::Webp),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(InputFormat::Gif),
+        [0xFF, 0x0A, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Some(InputFormat::Jxl),
         [b'q', b'o', b'i', b'f', ..] => Some(InputFormat::Qoi),
         [0, 0, 1, 0, _, ..] => Some(InputFormat::Ico),
         [_, _, _, _, b'f', b't', b'y', b'p', brands @ ..] => is_avif(brands).then_some(InputFormat::Avif),
@@ -77,12 +81,10 @@ pub fn refused(bytes: &[u8]) -> Option<&'static str> {
         return Some(match brand.get(..4)? {
             b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"hevm" | b"hevs" | b"mif1" | b"msf1" => "HEIC",
             b"crx " => "Canon raw",
-            b"jxl " => "JPEG XL",
             _ => "video",
         });
     }
     match bytes {
-        [0xFF, 0x0A, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Some("JPEG XL"),
         [0xFF, 0x4F, 0xFF, 0x51, ..] | [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] => Some("JPEG 2000"),
         [0xFF, 0xD8, 0xFF, ..] => None,
         [b'I', b'I', 0xBC, ..] => Some("JPEG XR"),
@@ -139,6 +141,8 @@ mod tests {
         assert_eq!(sniff(b"\0\0\0\x20ftypavif\0\0\0\0"), Some(InputFormat::Avif));
         assert_eq!(sniff(b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif"), Some(InputFormat::Avif));
         assert_eq!(sniff(b"\0\0\0\x20ftypmif1\0\0\0\0mif1heic"), None);
+        assert_eq!(sniff(b"\xFF\x0A\0"), Some(InputFormat::Jxl));
+        assert_eq!(sniff(b"\0\0\0\x0cJXL \r\n\x87\n"), Some(InputFormat::Jxl));
         assert_eq!(sniff(b"BM\0\0\0\0\0\0\0\0\0\0\0\0\x28\0\0\0"), Some(InputFormat::Bmp));
         for other in [&b""[..], b"BM", b"BMW is a car maker of some renown", b"hello", b"GIF88a", b"P6 ", b"RIFF"] {
             assert!(sniff(other).is_none() || other == b"P6 ", "{other:?}");
@@ -149,7 +153,6 @@ mod tests {
     fn refusals_have_names() {
         assert_eq!(refused(b"\0\0\0\x20ftypmif1\0\0\0\0mif1heic"), Some("HEIC"));
         assert_eq!(refused(b"\0\0\0\x18ftypmp42"), Some("video"));
-        assert_eq!(refused(b"\xFF\x0A\0"), Some("JPEG XL"));
         assert_eq!(refused(b"<?xml version='1.0'?>\n<!-- x -->\n<svg xmlns="), Some("SVG"));
         assert_eq!(refused(b"%PDF-1.7"), Some("PDF"));
         assert_eq!(refused(b"<html>"), None);

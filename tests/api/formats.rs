@@ -134,3 +134,67 @@ async fn odd_sizes_go_in_and_out() {
     }
     app.stop().await;
 }
+
+fn file(name: &str) -> Vec<u8> {
+    std::fs::read(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data")).join(name)).unwrap()
+}
+
+#[tokio::test]
+async fn an_avif_is_kept_but_for_its_metadata_and_has_thumbnails() {
+    let app = App::start().await;
+    let laden = file("avif/secrets.avif");
+    assert!(metadata::contains(&laden, b"SECRET"), "the control");
+    let uploaded = app.upload(&laden).await;
+    assert!(is_alias(&uploaded.file, "avif"), "{}", uploaded.file);
+    let answer = app.original(&uploaded.file).await;
+    answer.is_image("image/avif");
+    assert!(!metadata::contains(&answer.body, b"SECRET"));
+    assert_eq!(&answer.body[4..12], b"ftypavif");
+    let want = decoded(&file("avif/secrets.png")).into_rgb8();
+    for ext in ["jpg", "png", "webp"] {
+        let answer = app.process(ext, &uploaded.file, "thumbnail=30").await;
+        answer.is_image(OutputFormat::from_extension(ext).unwrap().media_type());
+        let got = decoded(&answer.body).into_rgb8();
+        assert_eq!(got.dimensions(), (30, 23), "{ext}");
+        let small = image::imageops::resize(&want, 30, 23, image::imageops::FilterType::Lanczos3);
+        assert!(pictures::psnr(&got, &small) > 24.0, "{ext}: {:.1} dB", pictures::psnr(&got, &small));
+        assert!(pictures::psnr(&got, &image::imageops::rotate180(&small)) < 20.0, "{ext}: the control");
+    }
+    app.stop().await;
+}
+
+/// Browsers do not show it.
+#[tokio::test]
+async fn a_jpeg_xl_becomes_the_nearest_of_what_is_served() {
+    let app = App::start().await;
+    for (name, extension, media_type) in
+        [("lossless_8", "png", "image/png"), ("lossy_8", "jpg", "image/jpeg"), ("alpha_lossy", "webp", "image/webp")]
+    {
+        let uploaded = app.upload(&file(&format!("jxl/{name}.jxl"))).await;
+        assert!(is_alias(&uploaded.file, extension), "{name}: {}", uploaded.file);
+        let answer = app.original(&uploaded.file).await;
+        answer.is_image(media_type);
+        let want = decoded(&file(&format!("jxl/{name}.png"))).into_rgb8();
+        if extension != "webp" {
+            looks_like(&answer.body, &want, 28.0);
+        }
+        assert_eq!(app.process("jpg", &uploaded.file, "thumbnail=30").await.status, 200, "{name}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_read_is_refused_by_name() {
+    let app = App::start().await;
+    for (bytes, name) in [
+        (&b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\0"[..], "HEIC"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", "SVG"),
+        (b"%PDF-1.7\n%%EOF", "PDF"),
+    ] {
+        let answer = app.post(crate::form::Form::files([bytes])).await;
+        assert_eq!(answer.status, 400, "{name}");
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(text.contains(&format!("{name} is not supported")), "{text}");
+    }
+    app.stop().await;
+}

@@ -8,6 +8,7 @@ mod binary;
 mod caching;
 mod cli;
 mod client;
+mod colour;
 mod concurrency;
 mod delete;
 mod download;

@@ -291,3 +291,20 @@ fn an_accepted_file_is_kept_as_it_is() {
     assert_eq!(accepted.stored, cut);
     assert_eq!((accepted.details.width, accepted.details.height, accepted.details.format), (61, 47, Format::Gif));
 }
+
+/// What no library here reads is said to be what it is.
+#[test]
+fn odd_jpegs_are_refused_by_name() {
+    let plain =
+        codec::encode(&test_picture(32, 24, Layout::Rgb), OutputFormat::Jpg, codec::Quality::default()).unwrap();
+    let frame = plain.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
+    for (at, value, name) in [
+        (frame + 4, 12, "JPEG with 12 bits a sample is not supported"),
+        (frame + 1, 0xC9, "JPEG with arithmetic coding is not supported"),
+    ] {
+        let mut odd = plain.clone();
+        odd[at] = value;
+        assert_eq!(codec::decode(&odd, &Budget::default()).unwrap_err().to_string(), name);
+        assert_eq!(codec::ingest(odd, None, &Budget::default()).unwrap_err().to_string(), name);
+    }
+}

@@ -3,10 +3,11 @@
 use re_rav1d::dav1d::{Decoder, Error, PixelLayout, PlanarImageComponent, Plane, Settings};
 
 use super::super::error::CodecError;
+use super::super::light::{Mapping, byte};
 use super::super::metadata::avif::Tile;
 use super::super::raster::Raster;
 use super::NAME;
-use super::colour::{Mapping, Weights, byte};
+use super::colour::Weights;
 
 /// Planes as the decoder leaves them: rows of `stride` bytes, samples of one byte or of two in the machine's order.
 pub(super) struct Frame {
