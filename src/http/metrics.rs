@@ -25,6 +25,7 @@ use crate::{
         exec::{Stats, route::Decision},
         gpu::VramStats,
     },
+    service::pool::Pool,
 };
 
 /// Stands in front of every name.
@@ -34,7 +35,7 @@ const PREFIX: &str = "glimt";
 pub(super) async fn metrics(
     State(app): State<Arc<App>>,
 ) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
-    let scrape = Scrape::new(&app.engines, app.pool.in_flight());
+    let scrape = Scrape::new(&app.engines, &app.pool);
     let text = scrape.text().map_err(|error| ApiError::internal(format!("the metrics: {error}")))?;
     Ok(([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], text))
 }
@@ -52,10 +53,12 @@ struct Scrape {
     submissions: u64,
     computed: Duration,
     in_flight: usize,
+    /// Since the start, and those of them that have not ended.
+    given_up: (u64, usize),
 }
 
 impl Scrape {
-    fn new(engines: &Engines, in_flight: usize) -> Self {
+    fn new(engines: &Engines, pool: &Pool) -> Self {
         let (sent, submissions) = engines.batches();
         Self {
             engine: engines.chosen(),
@@ -67,7 +70,8 @@ impl Scrape {
             sent,
             submissions,
             computed: engines.computed(),
-            in_flight,
+            in_flight: pool.in_flight(),
+            given_up: pool.given_up(),
         }
     }
 
@@ -90,6 +94,10 @@ impl Collector for Scrape {
         page.info("build", "The version that runs", &[("version", env!("CARGO_PKG_VERSION"))])?;
 
         page.gauge("pool_jobs", "Jobs that run or wait for a thread", self.in_flight as u64)?;
+        let (abandoned, lost) = self.given_up;
+        let help = "Jobs that went on after their time and were given up";
+        page.counter("pool_abandoned_jobs", help, abandoned)?;
+        page.gauge("pool_lost_threads", "Threads whose job was given up and has not ended", lost as u64)?;
 
         // A device that is not there has no jobs; what is on the cpu engine for want of it is told by reason below.
         let by_engine = [(self.engine.name(), jobs.device), (Backend::Cpu.name(), jobs.cpu)];
@@ -254,6 +262,7 @@ mod tests {
             submissions: 13,
             computed: Duration::from_millis(1500),
             in_flight: 14,
+            given_up: (20, 21),
         };
         let text = scrape.clone().text().unwrap();
         let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
@@ -263,6 +272,8 @@ mod tests {
                 r#"glimt_engine_info{engine="gpu",description="gpu: a \"card\""} 1"#,
                 concat!("glimt_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
                 "glimt_pool_jobs 14",
+                "glimt_pool_abandoned_jobs_total 20",
+                "glimt_pool_lost_threads 21",
                 r#"glimt_engine_jobs_total{engine="gpu"} 1"#,
                 r#"glimt_engine_jobs_total{engine="cpu"} 2"#,
                 r#"glimt_device_missed_jobs_total{reason="busy"} 6"#,
