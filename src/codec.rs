@@ -27,9 +27,9 @@ use crate::pixels::{Orientation, Pixmap};
 
 pub use self::animation::animate;
 pub use self::budget::Budget;
-pub use self::encode::Quality;
 pub use self::error::CodecError;
 pub use self::sniff::{InputFormat, sniff};
+pub use crate::domain::{Chroma, Effort, Encoders, Quality, Settings};
 
 use self::guard::guard;
 use self::metadata::Walked;
@@ -193,7 +193,7 @@ pub fn accept(bytes: Vec<u8>, budget: &Budget) -> Result<Ingested, CodecError> {
 
 fn converted(bytes: &[u8], format: OutputFormat, budget: &Budget) -> Result<Ingested, CodecError> {
     let pixmap = decode_unguarded(bytes, budget)?;
-    let encoded = encode::encode(&pixmap, format, Quality::ORIGINAL)?;
+    let encoded = encode::encode(&pixmap, format, Quality::ORIGINAL.into())?;
     let details = Details { width: pixmap.width(), height: pixmap.height(), format: format.format(), frames: 1 };
     Ok(Ingested { details, stored: encoded })
 }
@@ -322,23 +322,24 @@ fn decode_opened(opened: Opened, bytes: &[u8], by: JpegBy, budget: &Budget) -> R
     orientation::upright(raster, walked.orientation)?.into_pixmap(name)
 }
 
-/// The picture as a file: JPEG baseline 4:2:0, flattened on white, grey as grey; PNG with the channels it has; WebP lossy
-/// with alpha. No metadata and no profile: pixels are sRGB.
+/// The picture as a file: JPEG flattened on white, grey as grey; PNG with the channels it has; WebP lossy with alpha. No
+/// metadata and no profile: pixels are sRGB. A [`Quality`] alone will do for settings.
 ///
 /// # Errors
 /// [`CodecError::TooLargeForFormat`], [`CodecError::Encode`].
-pub fn encode(pixmap: &Pixmap, format: OutputFormat, quality: Quality) -> Result<Vec<u8>, CodecError> {
-    guard(encode::name(format), || encode::encode(pixmap, format, quality))
+pub fn encode(pixmap: &Pixmap, format: OutputFormat, settings: impl Into<Settings>) -> Result<Vec<u8>, CodecError> {
+    let settings = settings.into();
+    guard(encode::name(format), || encode::encode(pixmap, format, settings))
 }
 
-/// The same of a picture in either form; planes of 4:2:0 go into a JPEG as they are.
+/// The same of a picture in either form; planes go into a JPEG as they are where it is to have them so.
 ///
 /// # Errors
 /// As [`encode`].
-pub fn encode_picture(picture: &Picture, format: OutputFormat, quality: Quality) -> Result<Vec<u8>, CodecError> {
+pub fn encode_picture(picture: &Picture, format: OutputFormat, settings: Settings) -> Result<Vec<u8>, CodecError> {
     match picture {
-        Picture::Packed(pixmap) => encode(pixmap, format, quality),
-        Picture::Planar(planes) => guard(encode::name(format), || encode::encode_planes(planes, format, quality)),
+        Picture::Packed(pixmap) => encode(pixmap, format, settings),
+        Picture::Planar(planes) => guard(encode::name(format), || encode::encode_planes(planes, format, settings)),
     }
 }
 

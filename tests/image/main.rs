@@ -17,5 +17,6 @@ mod plans;
 mod recovery;
 mod reference;
 mod routing;
+mod settings;
 mod shaders;
 mod twin;
