@@ -1,6 +1,6 @@
 //! The wired parts of a server, built once and shared.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -21,6 +21,9 @@ use crate::{
     },
     store::{FsStore, Store, StoreError},
 };
+
+/// How long a job may go on after its time before its thread is given up. Decoders look at the clock far more often.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Everything a request may need.
 pub struct App {
@@ -115,7 +118,9 @@ impl App {
             max_pixels: config.max_pixels,
             max_frames: config.max_frames,
             max_animation_pixels: config.max_animation_pixels,
-            max_memory_bytes: config.memory_limit_bytes,
+            max_side: config.max_side,
+            max_memory_bytes: config.max_decoded_bytes,
+            max_metadata_bytes: config.max_metadata_bytes,
             ..Budget::default()
         };
         let ingest = Arc::new(Ingest::new(
@@ -156,11 +161,11 @@ impl App {
     }
 }
 
-/// Every thread of the pool has a place in the device's queue, so none is ever refused there: the pool's own queue is
+/// Every thread of the pool, and every one in the place of a thread that was given up, has a place in the device's queue, so none is ever refused there: the pool's own queue is
 /// where waiting is bounded.
 fn engine_options(config: &Config) -> EngineOptions {
     EngineOptions {
-        queue_depth: config.workers.max(1),
+        queue_depth: 2 * config.workers.max(1),
         max_device_bytes: config.vram_budget_bytes,
         probe: config.probe.clone(),
         ..EngineOptions::default()
@@ -173,6 +178,7 @@ fn pool_options(config: &Config) -> PoolOptions {
         queue: config.queue,
         memory_limit_bytes: config.memory_limit_bytes,
         timeout: config.request_timeout,
+        grace: GRACE,
     }
 }
 

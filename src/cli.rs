@@ -148,6 +148,10 @@ pub struct Options {
     #[arg(long, value_name = "MP", allow_negative_numbers = true)]
     pub max_pixels: Option<u64>,
 
+    /// Longest side of a picture in pixels [default: 65535]
+    #[arg(long, value_name = "PX", allow_negative_numbers = true)]
+    pub max_side: Option<u32>,
+
     /// Most frames of an animation [default: 100]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub max_frames: Option<u32>,
@@ -155,6 +159,14 @@ pub struct Options {
     /// Largest animation, all frames together, in megapixels [default: 50]
     #[arg(long, value_name = "MP", allow_negative_numbers = true)]
     pub max_animation_pixels: Option<u64>,
+
+    /// Memory that decoding one picture may take, in MiB [default: the memory limit]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
+    pub max_decoded_size: Option<u64>,
+
+    /// Most metadata of a file, its colour profile and trailer too, in MiB [default: 32]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
+    pub max_metadata_size: Option<u64>,
 
     /// Threads that decode, process and encode [default: one a core]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -232,8 +244,11 @@ impl Options {
             avif_effort: env.parse(&["GLIMT_AVIF_EFFORT"], parse)?,
             avif_budget_millis: env.parse(&["GLIMT_AVIF_BUDGET_MILLIS"], parse)?,
             max_pixels: env.parse(&["GLIMT_MAX_PIXELS"], parse)?,
+            max_side: env.parse(&["GLIMT_MAX_SIDE"], parse)?,
             max_frames: env.parse(&["GLIMT_MAX_FRAMES"], parse)?,
             max_animation_pixels: env.parse(&["GLIMT_MAX_ANIMATION_PIXELS"], parse)?,
+            max_decoded_size: env.parse(&["GLIMT_MAX_DECODED_SIZE"], parse)?,
+            max_metadata_size: env.parse(&["GLIMT_MAX_METADATA_SIZE"], parse)?,
             workers: env.parse(&["GLIMT_WORKERS"], parse)?,
             queue: env.parse(&["GLIMT_QUEUE"], parse)?,
             memory_limit: env.parse(&["GLIMT_MEMORY_LIMIT"], parse)?,
@@ -270,8 +285,11 @@ impl Options {
             avif_effort: self.avif_effort.or(lower.avif_effort),
             avif_budget_millis: self.avif_budget_millis.or(lower.avif_budget_millis),
             max_pixels: self.max_pixels.or(lower.max_pixels),
+            max_side: self.max_side.or(lower.max_side),
             max_frames: self.max_frames.or(lower.max_frames),
             max_animation_pixels: self.max_animation_pixels.or(lower.max_animation_pixels),
+            max_decoded_size: self.max_decoded_size.or(lower.max_decoded_size),
+            max_metadata_size: self.max_metadata_size.or(lower.max_metadata_size),
             workers: self.workers.or(lower.workers),
             queue: self.queue.or(lower.queue),
             memory_limit: self.memory_limit.or(lower.memory_limit),

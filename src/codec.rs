@@ -20,6 +20,7 @@ mod orientation;
 mod png;
 mod raster;
 pub mod sniff;
+mod tiff;
 mod webp;
 
 use crate::domain::{Details, Format, OutputFormat};
@@ -150,6 +151,7 @@ pub fn ingest(mut bytes: Vec<u8>, convert: Option<OutputFormat>, budget: &Budget
         if let Some(fault) = &walked.fault {
             return Err(fault.clone());
         }
+        budget.check_metadata(walked.metadata_bytes(bytes.len()))?;
         metadata::keep(&mut bytes, &walked.pieces);
         if let Some(convert) = convert.filter(|convert| convert.format() != format) {
             return converted(&bytes, convert, budget);
@@ -187,7 +189,11 @@ pub fn accept(bytes: Vec<u8>, budget: &Budget) -> Result<Ingested, CodecError> {
         match open(&bytes, true)? {
             Opened::Served(format, served) => {
                 check(&served, budget)?;
-                Ok(Ingested { details: details(format, served.walked()), stored: bytes })
+                let walked = served.walked();
+                if walked.fault.is_none() {
+                    budget.check_metadata(walked.metadata_bytes(bytes.len()))?;
+                }
+                Ok(Ingested { details: details(format, walked), stored: bytes })
             }
             Opened::Convertible(format) => converted(&bytes, convertible::nearest(&bytes, format)?, budget),
         }
@@ -235,7 +241,7 @@ pub fn decode_for_engine(bytes: &[u8], budget: &Budget) -> Result<Decoded, Codec
             check(served, budget)?;
             let profile = jpeg.walked.profile(bytes, budget.max_profile_bytes);
             if matches!(icc::conversion(profile.as_deref(), usize::from(jpeg.components)), icc::Conversion::Keep) {
-                if let Some(picture) = own_planes(jpeg, bytes, budget)? {
+                if let Some(picture) = own_planes(jpeg, &jpeg.walked.regular(bytes), budget)? {
                     let orientation = Orientation::from_exif(jpeg.walked.orientation.to_exif()).unwrap_or_default();
                     return Ok(Decoded { picture, orientation });
                 }
@@ -262,7 +268,7 @@ enum JpegBy {
 }
 
 /// What our own decoder makes of a JPEG that has been checked against the budget: planes as stored, or grey. `None`: the
-/// file is for the library decoder, which also judges what is damaged.
+/// file is for the library decoder, which also judges what is damaged. `bytes` are regular: both decoders are to see one file.
 fn own_planes(jpeg: &metadata::jpeg::Jpeg, bytes: &[u8], budget: &Budget) -> Result<Option<Picture>, CodecError> {
     if jpeg.walked.fault.is_some() || !matches!(jpeg.components, 1 | 3) {
         return Ok(None);
@@ -284,17 +290,18 @@ fn decode_opened(opened: Opened, bytes: &[u8], by: JpegBy, budget: &Budget) -> R
     check(&served, budget)?;
     let walked = served.walked();
     let profile = walked.profile(bytes, budget.max_profile_bytes);
+    let regular = walked.regular(bytes);
     if by == JpegBy::Either
         && let Served::Jpeg(jpeg) = &served
-        && let Some(picture) = own_planes(jpeg, bytes, budget)?
+        && let Some(picture) = own_planes(jpeg, &regular, budget)?
     {
+        drop(regular);
         let pixmap = picture.into_pixmap().map_err(|error| CodecError::damaged(name, error))?;
         let raster = Raster::from(pixmap);
         let raster = icc::conversion(profile.as_deref(), raster.channels).apply(raster, name)?;
         budget.check_deadline()?;
         return orientation::upright(raster, walked.orientation)?.into_pixmap(name);
     }
-    let regular = walked.regular(bytes);
     let (raster, conversion) = match &served {
         Served::Jpeg(_) => jpeg::decode(&regular, profile.as_deref(), budget)?,
         Served::Png(_) => {

@@ -40,10 +40,16 @@ pub struct Config {
     pub avif_budget: Duration,
     /// Largest still picture.
     pub max_pixels: u64,
+    /// Longest side of a picture.
+    pub max_side: u32,
     /// Most frames of an animation.
     pub max_frames: u32,
     /// Largest animation, over all its frames.
     pub max_animation_pixels: u64,
+    /// Memory that decoding one picture may take; no more than all may take together.
+    pub max_decoded_bytes: u64,
+    /// Most metadata of a file.
+    pub max_metadata_bytes: u64,
     /// Threads of the processing pool.
     pub workers: usize,
     /// Jobs that may wait for a thread of the pool.
@@ -122,8 +128,11 @@ impl Config {
             encoders: Encoders::default(),
             avif_budget: Duration::from_millis(500),
             max_pixels: 40 * MEGAPIXEL,
+            max_side: 65_535,
             max_frames: 100,
             max_animation_pixels: 50 * MEGAPIXEL,
+            max_decoded_bytes: 512 * MEBIBYTE,
+            max_metadata_bytes: 32 * MEBIBYTE,
             workers,
             queue: 64,
             memory_limit_bytes: 512 * MEBIBYTE,
@@ -151,6 +160,8 @@ impl Config {
         };
         let encoders = encoders(&typed)?;
         let defaults = Self::new(typed.path.clone().ok_or(ConfigError::NoPath)?);
+        let memory_limit_bytes = scaled("memory-limit", typed.memory_limit, 64..=1_048_576, MEBIBYTE)?
+            .unwrap_or(defaults.memory_limit_bytes);
         Ok(Self {
             addr: typed.addr.unwrap_or(defaults.addr),
             format: typed.format,
@@ -165,13 +176,17 @@ impl Config {
             avif_budget: scaled("avif-budget-millis", typed.avif_budget_millis, 0..=3_600_000, 1)?
                 .map_or(defaults.avif_budget, Duration::from_millis),
             max_pixels: scaled("max-pixels", typed.max_pixels, 1..=1000, MEGAPIXEL)?.unwrap_or(defaults.max_pixels),
+            max_side: ranged("max-side", typed.max_side, 1..=65_535)?.unwrap_or(defaults.max_side),
             max_frames: ranged("max-frames", typed.max_frames, 1..=100_000)?.unwrap_or(defaults.max_frames),
             max_animation_pixels: scaled("max-animation-pixels", typed.max_animation_pixels, 1..=10_000, MEGAPIXEL)?
                 .unwrap_or(defaults.max_animation_pixels),
+            max_decoded_bytes: scaled("max-decoded-size", typed.max_decoded_size, 1..=1_048_576, MEBIBYTE)?
+                .map_or(memory_limit_bytes, |bytes| bytes.min(memory_limit_bytes)),
+            max_metadata_bytes: scaled("max-metadata-size", typed.max_metadata_size, 1..=4096, MEBIBYTE)?
+                .unwrap_or(defaults.max_metadata_bytes),
             workers: ranged("workers", typed.workers, 1..=1024)?.unwrap_or(defaults.workers),
             queue: ranged("queue", typed.queue, 0..=100_000)?.unwrap_or(defaults.queue),
-            memory_limit_bytes: scaled("memory-limit", typed.memory_limit, 64..=1_048_576, MEBIBYTE)?
-                .unwrap_or(defaults.memory_limit_bytes),
+            memory_limit_bytes,
             vram_budget_bytes: scaled("vram-budget", typed.vram_budget, 16..=1_048_576, MEBIBYTE)?
                 .unwrap_or(defaults.vram_budget_bytes),
             request_timeout: scaled("request-timeout", typed.request_timeout, 1..=3600, 1)?

@@ -20,6 +20,8 @@ pub struct Budget {
     pub max_scans: u32,
     /// Pixels times scans of a JPEG.
     pub max_scan_pixels: u64,
+    /// Bytes of metadata of a file that is stored as it is: its colour profile, and what is removed from it.
+    pub max_metadata_bytes: u64,
     /// Bytes of a colour profile, unpacked. A larger one is treated as none.
     pub max_profile_bytes: u64,
     /// Bytes that decoding may hold at its peak, as [`peak_bytes`](super::peak_bytes) estimates them.
@@ -37,6 +39,8 @@ impl Default for Budget {
             max_animation_pixels: 50_000_000,
             max_scans: 100,
             max_scan_pixels: 1_000_000_000,
+            // The film in the trailer of a phone's picture counts too.
+            max_metadata_bytes: 32 * 1024 * 1024,
             max_profile_bytes: 4 * 1024 * 1024,
             max_memory_bytes: 480 * 1024 * 1024,
             deadline: None,
@@ -71,6 +75,17 @@ impl Budget {
         }
         if frames > 1 && pixels > self.max_animation_pixels {
             return Err(CodecError::TooManyAnimationPixels { got: pixels, max: self.max_animation_pixels });
+        }
+        Ok(())
+    }
+
+    /// Whether a file may bring so many bytes of metadata.
+    ///
+    /// # Errors
+    /// [`CodecError::TooMuchMetadata`].
+    pub fn check_metadata(&self, bytes: u64) -> Result<(), CodecError> {
+        if bytes > self.max_metadata_bytes {
+            return Err(CodecError::TooMuchMetadata { got: bytes, max: self.max_metadata_bytes });
         }
         Ok(())
     }
@@ -122,6 +137,10 @@ mod tests {
         assert_eq!(budget.check_animation(3, 90), Ok(()));
         assert_eq!(budget.check_animation(4, 90), Err(CodecError::TooManyFrames { got: 4, max: 3 }));
         assert_eq!(budget.check_animation(2, 91), Err(CodecError::TooManyAnimationPixels { got: 91, max: 90 }));
+        let budget = Budget { max_metadata_bytes: 7, max_memory_bytes: 8, ..budget };
+        assert_eq!((budget.check_metadata(7), budget.check_memory(8)), (Ok(()), Ok(())));
+        assert_eq!(budget.check_metadata(8), Err(CodecError::TooMuchMetadata { got: 8, max: 7 }));
+        assert_eq!(budget.check_memory(9), Err(CodecError::TooMuchMemory { got: 9, max: 8 }));
         // A still is bounded by `max_pixels` alone.
         assert_eq!(budget.check_animation(1, 91), Ok(()));
     }

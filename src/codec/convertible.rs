@@ -15,7 +15,7 @@ use super::metadata::{self, array, be32, le16, le32};
 use super::orientation::{Orientation, swaps_sides};
 use super::raster::{Raster, byte_count, narrow_floats_in_place, narrow_in_place};
 use super::sniff::InputFormat;
-use super::{avif, jxl};
+use super::{avif, jxl, tiff};
 
 /// A picture with what is still to be done to it.
 pub(crate) struct Decoded {
@@ -67,12 +67,16 @@ pub(crate) fn decode(bytes: &[u8], format: InputFormat, budget: &Budget) -> Resu
     let colour = decoder.color_type();
     let mut data = vec![0; byte_count(width, height, usize::from(colour.bytes_per_pixel()))?];
     decoder.read_image(&mut data).map_err(|error| refusal(error, format, budget))?;
-    match colour.bytes_per_pixel() / colour.channel_count() {
+    let (channels, sample) = (colour.channel_count(), colour.bytes_per_pixel() / colour.channel_count());
+    if format == InputFormat::Tiff && colour.has_alpha() && tiff::premultiplied(bytes) {
+        tiff::straighten(&mut data, usize::from(channels), usize::from(sample));
+    }
+    match sample {
         1 => {}
         2 => narrow_in_place(&mut data),
         _ => narrow_floats_in_place(&mut data),
     }
-    let raster = Raster { width, height, channels: usize::from(colour.channel_count()), data };
+    let raster = Raster { width, height, channels: usize::from(channels), data };
     Ok(Decoded { raster, orientation, profile })
 }
 

@@ -64,9 +64,19 @@ pub enum CodecError {
         /// Scans allowed.
         max: u32,
     },
-    /// A file cut into too many pieces by what would have to be removed from it.
-    #[error("the file holds metadata in more than {max} places")]
+    /// More bytes of metadata than are read here.
+    #[error("the file holds {got} bytes of metadata: at most {max} are allowed")]
     TooMuchMetadata {
+        /// Bytes of it.
+        got: u64,
+        /// Bytes allowed.
+        max: u64,
+    },
+    /// A file cut into too many pieces by what would have to be removed from it.
+    #[error("the file holds metadata in {got} places or more: at most {max} are allowed")]
+    TooScattered {
+        /// Pieces found; counting may have stopped there.
+        got: usize,
         /// Pieces allowed.
         max: usize,
     },

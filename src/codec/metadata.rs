@@ -123,6 +123,13 @@ impl Walked {
         Cow::Owned(self.joined(bytes))
     }
 
+    /// Bytes of the colour profile, and of what the pieces leave out of a file of `length` bytes.
+    pub(crate) fn metadata_bytes(&self, length: usize) -> u64 {
+        let kept: usize =
+            self.pieces.iter().map(|piece| if let Piece::Keep(range) = piece { range.len() } else { 0 }).sum();
+        length.saturating_sub(kept) as u64 + self.profile_bytes()
+    }
+
     /// The pieces as one file.
     pub(crate) fn joined(&self, bytes: &[u8]) -> Vec<u8> {
         self.pieces.iter().fold(Vec::with_capacity(bytes.len()), |mut joined, piece| {
@@ -141,7 +148,8 @@ impl Walked {
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
     list: Vec<Piece>,
-    overflow: bool,
+    /// Pieces that found no room in it.
+    over: usize,
 }
 
 impl Pieces {
@@ -166,7 +174,7 @@ impl Pieces {
 
     /// Puts the other list behind this one.
     pub(crate) fn append(&mut self, other: Self) {
-        self.overflow |= other.overflow;
+        self.over += other.over;
         for piece in other.list {
             match piece {
                 Piece::Keep(range) => self.keep(range),
@@ -179,7 +187,7 @@ impl Pieces {
         if self.list.len() < Self::MAX {
             self.list.push(piece);
         } else {
-            self.overflow = true;
+            self.over += 1;
         }
     }
 
@@ -197,9 +205,12 @@ impl Pieces {
     /// The list.
     ///
     /// # Errors
-    /// [`CodecError::TooMuchMetadata`] when it was cut short.
+    /// [`CodecError::TooScattered`] when it was cut short.
     pub(crate) fn finish(self) -> Result<Vec<Piece>, CodecError> {
-        if self.overflow { Err(CodecError::TooMuchMetadata { max: Self::MAX }) } else { Ok(self.list) }
+        if self.over == 0 {
+            return Ok(self.list);
+        }
+        Err(CodecError::TooScattered { got: Self::MAX + self.over, max: Self::MAX })
     }
 }
 
@@ -265,8 +276,8 @@ mod tests {
         assert_eq!(pieces.finish(), Ok(vec![Piece::Keep(0..8), Piece::Insert(vec![1]), Piece::Keep(9..10)]));
         let mut pieces = Pieces::default();
         (0..Pieces::MAX).for_each(|at| pieces.keep(2 * at..2 * at + 1));
-        assert!(!pieces.overflow);
+        assert_eq!(pieces.over, 0);
         pieces.insert([0]);
-        assert_eq!(pieces.finish(), Err(CodecError::TooMuchMetadata { max: Pieces::MAX }));
+        assert_eq!(pieces.finish(), Err(CodecError::TooScattered { got: Pieces::MAX + 1, max: Pieces::MAX }));
     }
 }

@@ -39,8 +39,8 @@ pub enum FilterError {
     TooLarge {
         /// The filter's name.
         filter: &'static str,
-        /// What was given.
-        got: f64,
+        /// What was given, shortened.
+        got: String,
         /// The largest value allowed.
         max: f32,
     },
@@ -108,7 +108,7 @@ fn parse_thumbnail(value: &str) -> Result<Filter, FilterError> {
 fn parse_blur(value: &str) -> Result<Filter, FilterError> {
     match value.parse::<f64>() {
         Ok(sigma) if sigma > f64::from(MAX_SIGMA) && sigma.is_finite() => {
-            Err(FilterError::TooLarge { filter: "blur", got: sigma, max: MAX_SIGMA })
+            Err(FilterError::TooLarge { filter: "blur", got: shown(value), max: MAX_SIGMA })
         }
         #[expect(clippy::cast_possible_truncation, reason = "finite and at most 10,000: f32 holds it to 1e-7")]
         Ok(sigma) if sigma.is_finite() => Ok(Filter::Blur((sigma as f32).max(0.0))),
@@ -258,7 +258,7 @@ mod tests {
             assert!(error.to_string().starts_with(&format!("blur={value} cannot be read")), "{error}");
         }
         let error = Filter::parse("blur", "1e9").unwrap().unwrap_err();
-        assert_eq!(error.to_string(), "blur=1000000000 is over the limit of 10000");
+        assert_eq!(error.to_string(), "blur=1e9 is over the limit of 10000");
     }
 
     #[test]

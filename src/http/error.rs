@@ -219,7 +219,9 @@ impl From<CodecError> for ApiError {
             CodecError::TooManyFrames { .. } => Self::too_large("too-many-frames", msg),
             CodecError::TooManyAnimationPixels { .. } => Self::too_large("too-many-animation-pixels", msg),
             CodecError::TooManyScans { .. } => Self::too_large("too-many-scans", msg),
-            CodecError::TooMuchMetadata { .. } => Self::too_large("too-much-metadata", msg),
+            CodecError::TooMuchMetadata { .. } | CodecError::TooScattered { .. } => {
+                Self::too_large("too-much-metadata", msg)
+            }
             CodecError::TooMuchMemory { .. } => Self::too_large("too-much-memory", msg),
             CodecError::TooLargeForFormat { .. } => Self::bad("too-large-for-format", msg),
             CodecError::TimedOut => Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", msg),

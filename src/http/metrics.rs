@@ -25,7 +25,7 @@ use crate::{
         exec::{Stats, route::Decision},
         gpu::VramStats,
     },
-    service::late::Reason,
+    service::{late::Reason, pool::Pool},
 };
 
 /// Stands in front of every name.
@@ -35,7 +35,7 @@ const PREFIX: &str = "glimt";
 pub(super) async fn metrics(
     State(app): State<Arc<App>>,
 ) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
-    let scrape = Scrape::new(&app.engines, app.pool.in_flight(), app.process.late());
+    let scrape = Scrape::new(&app.engines, &app.pool, app.process.late());
     let text = scrape.text().map_err(|error| ApiError::internal(format!("the metrics: {error}")))?;
     Ok(([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], text))
 }
@@ -53,12 +53,14 @@ struct Scrape {
     submissions: u64,
     computed: Duration,
     in_flight: usize,
+    /// Since the start, and those of them that have not ended.
+    given_up: (u64, usize),
     /// AVIFs under way, and answers of something else by reason.
     late: (usize, [u64; 3]),
 }
 
 impl Scrape {
-    fn new(engines: &Engines, in_flight: usize, late: (usize, [u64; 3])) -> Self {
+    fn new(engines: &Engines, pool: &Pool, late: (usize, [u64; 3])) -> Self {
         let (sent, submissions) = engines.batches();
         Self {
             engine: engines.chosen(),
@@ -70,7 +72,8 @@ impl Scrape {
             sent,
             submissions,
             computed: engines.computed(),
-            in_flight,
+            in_flight: pool.in_flight(),
+            given_up: pool.given_up(),
             late,
         }
     }
@@ -94,6 +97,10 @@ impl Collector for Scrape {
         page.info("build", "The version that runs", &[("version", env!("CARGO_PKG_VERSION"))])?;
 
         page.gauge("pool_jobs", "Jobs that run or wait for a thread", self.in_flight as u64)?;
+        let (abandoned, lost) = self.given_up;
+        let help = "Jobs that went on after their time and were given up";
+        page.counter("pool_abandoned_jobs", help, abandoned)?;
+        page.gauge("pool_lost_threads", "Threads whose job was given up and has not ended", lost as u64)?;
 
         let (under_way, answered) = self.late;
         page.gauge("avif_jobs", "AVIFs that are being made or wait for a thread", under_way as u64)?;
@@ -264,6 +271,7 @@ mod tests {
             submissions: 13,
             computed: Duration::from_millis(1500),
             in_flight: 14,
+            given_up: (15, 16),
             late: (20, [21, 22, 23]),
         };
         let text = scrape.clone().text().unwrap();
@@ -274,6 +282,8 @@ mod tests {
                 r#"glimt_engine_info{engine="gpu",description="gpu: a \"card\""} 1"#,
                 concat!("glimt_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
                 "glimt_pool_jobs 14",
+                "glimt_pool_abandoned_jobs_total 15",
+                "glimt_pool_lost_threads 16",
                 "glimt_avif_jobs 20",
                 r#"glimt_avif_fallbacks_total{reason="time"} 21"#,
                 r#"glimt_avif_fallbacks_total{reason="busy"} 22"#,

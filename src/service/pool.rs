@@ -1,17 +1,20 @@
 //! The processing pool: a fixed number of named threads for everything that decodes, processes or
 //! encodes, behind one gate that bounds how many jobs wait and how much memory they take together.
 
+mod crew;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use self::crew::{Crew, Fate, Job};
 use super::ServiceError;
-use crate::pixels::Stop;
+use crate::{codec::CodecError, pixels::Stop};
 
 /// Granularity of the memory gate.
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -27,12 +30,13 @@ pub struct PoolOptions {
     pub memory_limit_bytes: u64,
     /// Longest time from asking to answer.
     pub timeout: Duration,
+    /// How long after that a job may go on before it is given up: time to see that it is to stop.
+    pub grace: Duration,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
-
 /// Runs blocking jobs on its own threads. When it is dropped, its threads end after the jobs they run; nobody waits for
-/// them, so that a job that overran its time cannot hold up a stop.
+/// them, so that a job that overran its time cannot hold up a stop. A thread whose job does not end in its time is given
+/// up, and another does its work (see [`crew`]).
 #[derive(Debug)]
 pub struct Pool {
     options: PoolOptions,
@@ -42,6 +46,7 @@ pub struct Pool {
     memory: Arc<Semaphore>,
     memory_mib: u32,
     jobs: Sender<Job>,
+    crew: Arc<Crew>,
 }
 
 impl Pool {
@@ -52,14 +57,7 @@ impl Pool {
     pub fn start(options: PoolOptions) -> std::io::Result<Self> {
         let places = options.workers + options.queue;
         let (jobs, waiting) = bounded::<Job>(places);
-        for index in 0..options.workers {
-            let waiting: Receiver<Job> = waiting.clone();
-            std::thread::Builder::new().name(format!("process-{index}")).spawn(move || {
-                for job in waiting {
-                    job();
-                }
-            })?;
-        }
+        let crew = Crew::start(options.workers, waiting)?;
         // Over 4 PiB the gate is no gate; a semaphore of tokio's holds at least 2^29 permits on every target.
         let memory_mib = u32::try_from(options.memory_limit_bytes / MEBIBYTE).unwrap_or(u32::MAX).clamp(1, 1 << 28);
         Ok(Self {
@@ -68,6 +66,7 @@ impl Pool {
             memory: Arc::new(Semaphore::new(memory_mib as usize)),
             memory_mib,
             jobs,
+            crew,
         })
     }
 
@@ -111,6 +110,13 @@ impl Pool {
         self.options.workers + self.options.queue - self.places.available_permits()
     }
 
+    /// Jobs that were given up since the start, because they went on after their time and the grace, and those of them that
+    /// still do.
+    #[must_use]
+    pub fn given_up(&self) -> (u64, usize) {
+        self.crew.given_up()
+    }
+
     fn busy(&self) -> ServiceError {
         ServiceError::Busy { waiting: self.in_flight() }
     }
@@ -141,21 +147,36 @@ impl Reservation<'_> {
         T: Send + 'static,
         F: FnOnce(&Stop) -> Result<T, ServiceError> + Send + 'static,
     {
-        let Self { pool, deadline, permits } = self;
+        let Self { pool, deadline, permits: (place, memory) } = self;
         let (tell, told) = oneshot::channel();
         let stop = Stop::at(deadline);
         let _guard = StopWhenDropped(stop.clone());
-        let run = Box::new(move || {
+        let (end, ended) = oneshot::channel::<()>();
+        let fate = Fate::new(place);
+        let mine = Arc::clone(&fate);
+        let work = Box::new(move || {
             let answer = (!tell.is_closed()).then(|| catch_unwind(AssertUnwindSafe(|| job(&stop))));
-            drop(permits);
+            drop(memory);
+            mine.leave();
             if let Some(answer) = answer {
                 // Nobody listens when the caller has gone; the answer goes with it.
                 let _gone = tell.send(answer.unwrap_or(Err(ServiceError::Panicked)));
             }
+            drop(end);
         });
+        let job = Job { work, fate: Arc::clone(&fate) };
         // There is a place in the queue for every permit, so this neither blocks nor fails while the pool lives.
-        pool.jobs.try_send(run).map_err(|_full| pool.busy())?;
+        pool.jobs.try_send(job).map_err(|_full| pool.busy())?;
+        // A task of its own: whoever waits may leave, and the thread be stuck all the same.
+        let (crew, latest) = (Arc::clone(&pool.crew), deadline + pool.options.grace);
+        tokio::spawn(async move {
+            if tokio::time::timeout_at(latest.into(), ended).await.is_err() {
+                crew.give_up(&fate);
+            }
+        });
         match tokio::time::timeout_at(deadline.into(), told).await {
+            // A decoder knows that it is late, and not how long it had.
+            Ok(Ok(Err(ServiceError::Codec(CodecError::TimedOut)))) => Err(pool.timed_out()),
             Ok(told) => told.map_err(|_dropped| pool.busy())?,
             Err(_elapsed) => Err(pool.timed_out()),
         }
@@ -176,7 +197,8 @@ mod tests {
     use super::*;
 
     fn pool(workers: usize, queue: usize, timeout: Duration) -> Arc<Pool> {
-        Arc::new(Pool::start(PoolOptions { workers, queue, memory_limit_bytes: 8 * MEBIBYTE, timeout }).unwrap())
+        let grace = Duration::from_millis(20);
+        Arc::new(Pool::start(PoolOptions { workers, queue, memory_limit_bytes: 8 * MEBIBYTE, timeout, grace }).unwrap())
     }
 
     const LONG: Duration = Duration::from_secs(20);
@@ -267,8 +289,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_that_overruns_is_answered_and_one_whose_caller_left_never_starts() {
-        let pool = pool(1, 4, Duration::from_millis(50));
+    async fn one_whose_caller_left_never_starts() {
+        // No thread is given up in this time.
+        let timeout = Duration::from_millis(50);
+        let options = PoolOptions { workers: 1, queue: 4, memory_limit_bytes: MEBIBYTE, timeout, grace: LONG };
+        let pool = Arc::new(Pool::start(options).unwrap());
         let (release, running) = blocked(&pool, 0);
         assert!(matches!(running.await.unwrap(), Err(ServiceError::TimedOut { .. })));
         let started = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -278,10 +303,79 @@ mod tests {
             Ok(())
         });
         assert!(matches!(waiting.await, Err(ServiceError::TimedOut { .. })));
+        assert_eq!(pool.given_up(), (0, 0));
         drop(release);
         while pool.in_flight() > 0 {
             tokio::task::yield_now().await;
         }
         assert!(!started.load(std::sync::atomic::Ordering::SeqCst));
+    }
+
+    /// Waits until as many were given up, and as many of them go on.
+    async fn until_given_up(pool: &Pool, expected: (u64, usize)) {
+        let seen = async {
+            while pool.given_up() != expected {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(LONG, seen).await.unwrap_or_else(|_late| panic!("{:?}", pool.given_up()));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_overruns_is_answered_counted_and_replaced_and_keeps_its_memory() {
+        let pool = pool(1, 1, Duration::from_millis(500));
+        let (release, running) = blocked(&pool, 5 * MEBIBYTE);
+        assert!(matches!(running.await.unwrap(), Err(ServiceError::TimedOut { limit_secs: 0 })));
+        until_given_up(&pool, (1, 1)).await;
+        // Another thread does what comes, with the memory that is left and every place.
+        assert_eq!((pool.in_flight(), pool.memory.available_permits()), (0, 3));
+        pool.run(3 * MEBIBYTE, |_| Ok(())).await.unwrap();
+        // There is no spare for a second one: it is counted, and keeps its place.
+        let (second, running) = blocked(&pool, 0);
+        assert!(matches!(running.await.unwrap(), Err(ServiceError::TimedOut { .. })));
+        until_given_up(&pool, (2, 2)).await;
+        assert_eq!(pool.in_flight(), 1);
+        drop(second);
+        until_given_up(&pool, (2, 1)).await;
+        pool.run(0, |_| Ok(())).await.unwrap();
+        drop(release);
+        until_given_up(&pool, (2, 0)).await;
+        assert_eq!((pool.in_flight(), pool.memory.available_permits()), (0, 8));
+        // The spare is free again.
+        let (third, running) = blocked(&pool, 0);
+        assert!(running.await.unwrap().is_err());
+        until_given_up(&pool, (3, 1)).await;
+        pool.run(0, |_| Ok(())).await.unwrap();
+        drop(third);
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_caller_left_is_given_up_too() {
+        let pool = pool(1, 1, Duration::from_millis(500));
+        let (release, wait) = bounded::<()>(0);
+        let (begun, begins) = oneshot::channel();
+        let running = tokio::spawn({
+            let pool = Arc::clone(&pool);
+            async move {
+                pool.run(0, move |_| {
+                    let _listening = begun.send(());
+                    let _released = wait.recv();
+                    Ok(())
+                })
+                .await
+            }
+        });
+        begins.await.unwrap();
+        running.abort();
+        until_given_up(&pool, (1, 1)).await;
+        pool.run(0, |_| Ok(())).await.unwrap();
+        drop(release);
+    }
+
+    #[tokio::test]
+    async fn a_decoder_that_is_late_says_how_long_it_had() {
+        let pool = pool(1, 1, LONG);
+        let late = pool.run::<(), _>(0, |_| Err(CodecError::TimedOut.into())).await;
+        assert!(matches!(late, Err(ServiceError::TimedOut { limit_secs: 20 })));
     }
 }

@@ -67,6 +67,9 @@ async fn no_hostile_file_brings_the_server_down_or_holds_it_up() {
             faults.push(format!("{name} took {:?}", begun.elapsed()));
         }
     }
+    // A panic that was caught is answered 400 like any damage, and is a fault all the same.
+    let panics = server.log().lines().filter(|line| line.contains("panicked") || line.contains("codec failed")).count();
+    assert_eq!(panics, 0, "{}", server.log());
     let peak = server.peak_bytes();
     println!("{} files, {} taken, slowest {slowest:?}, peak {} MiB", files.len(), taken.len(), peak >> 20);
     assert!(faults.is_empty(), "{faults:#?}");

@@ -150,6 +150,34 @@ async fn the_pixel_limit_is_a_limit_and_no_more() {
 }
 
 #[tokio::test]
+async fn sides_decoded_bytes_and_metadata_have_limits_that_name_what_was_found() {
+    let app = App::with(|config| {
+        config.max_side = 600;
+        config.max_decoded_bytes = 2 << 20;
+        config.max_metadata_bytes = 1000;
+    })
+    .await;
+    app.upload(&png(1, 600, 10)).await;
+    let answer = app.post(Form::new().file("a.png", &png(1, 10, 601))).await;
+    assert_eq!(answer.json()["code"], "side-too-long");
+    names(&answer.error(413), &["601", "600"]);
+    // 600 by 600 of three bytes, and a MiB for the decoder.
+    let answer = app.post(Form::new().file("a.png", &png(1, 600, 600))).await;
+    assert_eq!(answer.json()["code"], "too-much-memory");
+    names(&answer.error(413), &["2097152", "21"]);
+    let (small, turned) = (png(2, 20, 20), jpeg(2, 20, 20));
+    let texts = |length: usize| pictures::containers::png_with_chunks(&small, &[(b"tEXt", vec![b'a'; length - 12])]);
+    let comments = |length: usize| pictures::containers::jpeg_with_segments(&turned, &[(0xFE, vec![b'a'; length - 4])]);
+    for with in [&texts as &dyn Fn(usize) -> Vec<u8>, &comments] {
+        app.upload(&with(900)).await;
+        let answer = app.post(Form::new().file("a", &with(1400))).await;
+        assert_eq!(answer.json()["code"], "too-much-metadata");
+        names(&answer.error(413), &["14", "1000"]);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn animations_have_limits_of_their_own() {
     let app = App::start().await;
     let msg = app.post(Form::new().file("a.gif", &gif_of_frames(100_000))).await.error(413);

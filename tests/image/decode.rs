@@ -308,3 +308,49 @@ fn odd_jpegs_are_refused_by_name() {
         assert_eq!(codec::ingest(odd, None, &Budget::default()).unwrap_err().to_string(), name);
     }
 }
+
+/// A TIFF of one row of RGBA, uncompressed; `extra` says what its alpha is.
+fn tiff(pixels: &[[u8; 4]], extra: u32) -> Vec<u8> {
+    let length = u32::try_from(4 * pixels.len()).unwrap();
+    let tags = [
+        (256, 4, 1, length / 4),
+        (257, 4, 1, 1),
+        (258, 3, 4, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 1, 16),
+        (277, 3, 1, 4),
+        (278, 4, 1, 1),
+        (279, 4, 1, length),
+        (338, 3, 1, extra),
+    ];
+    let mut file = [&b"II*\0"[..], &(16 + length).to_le_bytes(), &[8, 0, 8, 0, 8, 0, 8, 0]].concat();
+    file.extend(pixels.iter().flatten());
+    file.extend([u8::try_from(tags.len()).unwrap(), 0]);
+    for (tag, kind, count, value) in tags {
+        file.extend([u16::to_le_bytes(tag), u16::to_le_bytes(kind)].concat());
+        file.extend([u32::to_le_bytes(count), u32::to_le_bytes(value)].concat());
+    }
+    file.extend([0; 4]);
+    file
+}
+
+#[test]
+fn alpha_that_a_tiff_has_multiplied_with_is_divided_out() {
+    let pixels = [[16, 8, 0, 16], [200, 100, 50, 255], [0, 0, 0, 0], [60, 30, 0, 120]];
+    assert_eq!(decode(&tiff(&pixels, 2)).data(), pixels.as_flattened());
+    let straight = [[255, 128, 0, 16], [200, 100, 50, 255], [0, 0, 0, 0], [128, 64, 0, 120]];
+    assert_eq!(decode(&tiff(&pixels, 1)).data(), straight.as_flattened());
+}
+
+#[test]
+fn less_luma_than_chroma_is_refused_by_name() {
+    let mut file =
+        codec::encode(&test_picture(32, 32, Layout::Rgb), OutputFormat::Jpg, codec::Quality::default()).unwrap();
+    let frame = file.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
+    assert!(codec::decode(&file, &Budget::default()).is_ok());
+    // The factors of luma and of the chroma after it change places.
+    file.swap(frame + 11, frame + 14);
+    let refused = codec::decode(&file, &Budget::default()).unwrap_err();
+    assert!(matches!(refused, CodecError::Unsupported { .. }) && refused.to_string().contains("luma"), "{refused}");
+}

@@ -7,6 +7,7 @@ mod corpus;
 mod decode;
 mod device;
 mod encode;
+mod findings;
 mod jxl;
 mod malformed;
 mod metadata;

@@ -362,7 +362,8 @@ fn the_whole_corpus_is_stripped() {
         let file = std::fs::read(path).unwrap();
         // The others are converted or refused; a profile that cannot be unpacked goes, which another reader sees.
         let kept = sniff(&file).is_some_and(|format| KEPT.contains(&format));
-        if kept && name != "png_broken_iccp.png" {
+        let refused = name == "jt_flower.png.im_q85_luma_subsample.jpg";
+        if kept && !refused && name != "png_broken_iccp.png" {
             assert_stripped(&name, &file);
             stripped += 1;
         }

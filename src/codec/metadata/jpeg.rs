@@ -212,6 +212,10 @@ impl Walker<'_> {
         let (width, height) = (u32::from(width), u32::from(height));
         let samples = padded_samples(body, width, height, components)
             .ok_or_else(|| CodecError::damaged(NAME, "impossible sampling factors"))?;
+        if components == 3 && (0..3).any(|at| more_than_luma(body, at)) {
+            // The library takes such a file for another picture, and says nothing.
+            return Err(CodecError::unsupported("JPEG with less luma than chroma"));
+        }
         self.frame = Some(Frame { kind, width, height, components, samples });
         Ok(())
     }
@@ -325,6 +329,13 @@ impl Walker<'_> {
             },
         })
     }
+}
+
+/// Whether component `at` has more samples along a side than the first one.
+fn more_than_luma(body: &[u8], at: usize) -> bool {
+    let factors = |at: usize| body.get(7 + 3 * at).map_or((0, 0), |&byte| (byte >> 4, byte & 15));
+    let (luma, other) = (factors(0), factors(at));
+    other.0 > luma.0 || other.1 > luma.1
 }
 
 /// Samples of all components, each padded to whole MCUs; `None` when a sampling factor is not 1 to 4.

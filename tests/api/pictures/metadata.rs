@@ -1,5 +1,7 @@
 //! Pictures with metadata planted in every place there is. Whatever must not survive contains [`SECRET`].
 
+use std::sync::LazyLock;
+
 use image::{ImageFormat, RgbImage};
 
 use super::{containers, encoded, jpeg_of};
@@ -8,8 +10,11 @@ use super::{containers, encoded, jpeg_of};
 pub(crate) const SECRET: &[u8] = b"SECRET";
 
 /// The Display P3 profile: one that changes how a picture looks, and has to stay.
+///
+/// Made once: the time stands in it.
 pub(crate) fn display_p3() -> Vec<u8> {
-    moxcms::ColorProfile::new_display_p3().encode().unwrap()
+    static PROFILE: LazyLock<Vec<u8>> = LazyLock::new(|| moxcms::ColorProfile::new_display_p3().encode().unwrap());
+    PROFILE.clone()
 }
 
 /// An EXIF block (TIFF, little-endian) with an orientation, a camera, a place, and a thumbnail.

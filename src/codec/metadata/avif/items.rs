@@ -140,7 +140,7 @@ impl Meta {
                 continue;
             }
             if self.items.len() >= MAX_ITEMS {
-                return Err(CodecError::TooMuchMetadata { max: MAX_ITEMS });
+                return Err(CodecError::TooScattered { got: MAX_ITEMS + 1, max: MAX_ITEMS });
             }
             let id = fields.small(if version == 2 { 2 } else { 4 })?;
             let protection = fields.small(2)?;
@@ -178,7 +178,8 @@ impl Meta {
             let mut ranges = Vec::new();
             let mut outside = false;
             for _ in 0..extents {
-                left = left.checked_sub(1).ok_or(CodecError::TooMuchMetadata { max: MAX_EXTENTS })?;
+                let many = CodecError::TooScattered { got: MAX_EXTENTS + 1, max: MAX_EXTENTS };
+                left = left.checked_sub(1).ok_or(many)?;
                 fields.number(index_size)?;
                 let offset = fields.number(offset_size)?;
                 let length = fields.number(length_size)?;
@@ -253,7 +254,9 @@ impl Meta {
             let mut fields = Fields::new(bytes, reference.body);
             let from = fields.small(wide)?;
             let count = fields.small(2)?;
-            left = left.checked_sub(count as usize + 1).ok_or(CodecError::TooMuchMetadata { max: MAX_REFERENCES })?;
+            let cost = count as usize + 1;
+            let many = CodecError::TooScattered { got: MAX_REFERENCES - left + cost, max: MAX_REFERENCES };
+            left = left.checked_sub(cost).ok_or(many)?;
             let to = (0..count).map(|_| fields.small(wide)).collect::<Result<Vec<_>, _>>()?;
             self.references.push(Reference { kind: reference.kind, from, to });
         }
