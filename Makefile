@@ -1,7 +1,8 @@
 # `make` alone lists what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint deny bench
+TIME := 60
+.PHONY: help run test lint deny bench fuzz
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -10,7 +11,7 @@ run: ## Build, and serve on port 8080 with the data in ./data.
 	cargo run --locked --release -- --path ./data
 
 test: ## Install what the tests need, and run all of them.
-	scripts/with-vulkan cargo test --locked
+	scripts/with-test-tools cargo test --locked
 
 lint: ## Formatting and lints.
 	cargo fmt --all --check
@@ -20,7 +21,10 @@ deny: ## Licences, sources and known vulnerabilities of the dependencies (needs 
 	cargo deny check
 
 bench: ## Engines against the crates alone, where auto sends jobs, processor time a request (GLIMT_BENCH=quick for less).
-	scripts/with-vulkan cargo bench --locked --bench engine
-	scripts/with-vulkan cargo bench --locked --bench crates
-	scripts/with-vulkan cargo bench --locked --bench route
-	scripts/with-vulkan cargo bench --locked --bench requests
+	scripts/with-test-tools cargo bench --locked --bench engine
+	scripts/with-test-tools cargo bench --locked --bench crates
+	scripts/with-test-tools cargo bench --locked --bench route
+	scripts/with-test-tools cargo bench --locked --bench requests
+
+fuzz: ## Random input, a minute for each target (TIME=60); needs cargo-fuzz. See fuzz/README.md.
+	TIME=$(TIME) scripts/fuzz

@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc};
 use tokio::sync::Notify;
 
 use crate::{
-    codec::{Budget, Quality},
+    codec::Budget,
     config::Config,
     domain::Secret,
     pixels::{EngineError, EngineOptions, Engines, PlanLimits},
@@ -127,7 +127,7 @@ impl App {
             Arc::clone(&locks),
         ));
         let process = Arc::new(Process::new(
-            ProcessOptions { budget, plan: PlanLimits::default(), quality: Quality::default() },
+            ProcessOptions { budget, plan: PlanLimits::default(), encoders: config.encoders },
             Arc::clone(&store),
             Arc::clone(&repo),
             Arc::clone(&engines),

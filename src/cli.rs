@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::{
-    domain::{OutputFormat, Secret},
+    domain::{Chroma, Effort, OutputFormat, Secret},
     pixels::Backend,
 };
 
@@ -83,7 +83,7 @@ pub struct Options {
     #[arg(short, long, value_name = "MB", allow_negative_numbers = true)]
     pub max_file_size: Option<u64>,
 
-    /// Filters that are allowed; all when not given. Several after one flag: identity thumbnail blur
+    /// Filters that are allowed, and quality; all when not given. Several after one flag: identity thumbnail blur
     /// [env: GLIMT_WHITELIST, PICTRS_FILTER_WHITELIST, split on commas and spaces]
     #[arg(short, long, value_name = "FILTER", num_args = 1.., value_delimiter = ',')]
     pub whitelist: Option<Vec<String>>,
@@ -105,6 +105,31 @@ pub struct Options {
     /// Which engine processes pictures: auto, gpu, software (Vulkan on the CPU) or cpu (SIMD) [default: auto]
     #[arg(long, value_name = "BACKEND")]
     pub backend: Option<Backend>,
+
+    /// Quality of JPEGs that are made, 1 to 100; a request may ask for another by quality=N [default: 80]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub jpeg_quality: Option<u8>,
+
+    /// Time taken for smaller JPEGs: fast, balanced or small (progressive) [default: balanced]
+    #[arg(long, value_name = "EFFORT")]
+    pub jpeg_effort: Option<Effort>,
+
+    /// Samples of colour in JPEGs: 420 (one for four pixels), 444 (all), auto (444 where coloured edges need it)
+    /// [default: auto]
+    #[arg(long, value_name = "CHROMA")]
+    pub jpeg_chroma: Option<Chroma>,
+
+    /// Time taken for smaller PNGs: fast, balanced or small [default: fast]
+    #[arg(long, value_name = "EFFORT")]
+    pub png_effort: Option<Effort>,
+
+    /// Quality of WebPs that are made, as of JPEGs [default: 80]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub webp_quality: Option<u8>,
+
+    /// Time taken for smaller WebPs: fast, balanced or small [default: balanced]
+    #[arg(long, value_name = "EFFORT")]
+    pub webp_effort: Option<Effort>,
 
     /// Largest still picture in megapixels [default: 40]
     #[arg(long, value_name = "MP", allow_negative_numbers = true)]
@@ -184,6 +209,12 @@ impl Options {
             api_key: env.parse(&["GLIMT_API_KEY", "PICTRS_API_KEY"], parse)?,
             config: env.parse(&["GLIMT_CONFIG"], parse)?,
             backend: env.parse(&["GLIMT_BACKEND"], parse)?,
+            jpeg_quality: env.parse(&["GLIMT_JPEG_QUALITY"], parse)?,
+            jpeg_effort: env.parse(&["GLIMT_JPEG_EFFORT"], parse)?,
+            jpeg_chroma: env.parse(&["GLIMT_JPEG_CHROMA"], parse)?,
+            png_effort: env.parse(&["GLIMT_PNG_EFFORT"], parse)?,
+            webp_quality: env.parse(&["GLIMT_WEBP_QUALITY"], parse)?,
+            webp_effort: env.parse(&["GLIMT_WEBP_EFFORT"], parse)?,
             max_pixels: env.parse(&["GLIMT_MAX_PIXELS"], parse)?,
             max_frames: env.parse(&["GLIMT_MAX_FRAMES"], parse)?,
             max_animation_pixels: env.parse(&["GLIMT_MAX_ANIMATION_PIXELS"], parse)?,
@@ -213,6 +244,12 @@ impl Options {
             api_key: self.api_key.or(lower.api_key),
             config: self.config.or(lower.config),
             backend: self.backend.or(lower.backend),
+            jpeg_quality: self.jpeg_quality.or(lower.jpeg_quality),
+            jpeg_effort: self.jpeg_effort.or(lower.jpeg_effort),
+            jpeg_chroma: self.jpeg_chroma.or(lower.jpeg_chroma),
+            png_effort: self.png_effort.or(lower.png_effort),
+            webp_quality: self.webp_quality.or(lower.webp_quality),
+            webp_effort: self.webp_effort.or(lower.webp_effort),
             max_pixels: self.max_pixels.or(lower.max_pixels),
             max_frames: self.max_frames.or(lower.max_frames),
             max_animation_pixels: self.max_animation_pixels.or(lower.max_animation_pixels),

@@ -28,12 +28,13 @@ use crate::pixels::{Orientation, Pixmap};
 
 pub use self::animation::animate;
 pub use self::budget::Budget;
-pub use self::encode::Quality;
 pub use self::error::CodecError;
 pub use self::sniff::{InputFormat, sniff};
+pub use crate::domain::{Chroma, Effort, Encoders, Quality, Settings};
 
 use self::guard::guard;
 use self::metadata::Walked;
+use self::raster::Raster;
 
 /// A picture that may be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,7 +195,7 @@ pub fn accept(bytes: Vec<u8>, budget: &Budget) -> Result<Ingested, CodecError> {
 
 fn converted(bytes: &[u8], format: OutputFormat, budget: &Budget) -> Result<Ingested, CodecError> {
     let pixmap = decode_unguarded(bytes, budget)?;
-    let encoded = encode::encode(&pixmap, format, Quality::ORIGINAL)?;
+    let encoded = encode::encode(&pixmap, format, Quality::ORIGINAL.into())?;
     let details = Details { width: pixmap.width(), height: pixmap.height(), format: format.format(), frames: 1 };
     Ok(Ingested { details, stored: encoded })
 }
@@ -228,32 +229,47 @@ pub fn decode_for_engine(bytes: &[u8], budget: &Budget) -> Result<Decoded, Codec
     guard(name_of(bytes), || {
         budget.check_deadline()?;
         let opened = open(bytes, true)?;
+        let mut by = JpegBy::Either;
         if let Opened::Served(_, served @ Served::Jpeg(jpeg)) = &opened {
             check(served, budget)?;
-            let walked = &jpeg.walked;
-            let profile = walked.profile(bytes, budget.max_profile_bytes);
-            let keeps =
-                || matches!(icc::conversion(profile.as_deref(), usize::from(jpeg.components)), icc::Conversion::Keep);
-            if walked.fault.is_none()
-                && matches!(jpeg.components, 1 | 3)
-                && keeps()
-                && let Some(picture) = jpeg::decode_planes(bytes, budget)?
-            {
-                let orientation = Orientation::from_exif(walked.orientation.to_exif()).unwrap_or_default();
-                return Ok(Decoded { picture, orientation });
+            let profile = jpeg.walked.profile(bytes, budget.max_profile_bytes);
+            if matches!(icc::conversion(profile.as_deref(), usize::from(jpeg.components)), icc::Conversion::Keep) {
+                if let Some(picture) = own_planes(jpeg, bytes, budget)? {
+                    let orientation = Orientation::from_exif(jpeg.walked.orientation.to_exif()).unwrap_or_default();
+                    return Ok(Decoded { picture, orientation });
+                }
+                by = JpegBy::Library;
             }
         }
-        let picture = Picture::Packed(decode_opened(opened, bytes, budget)?);
+        let picture = Picture::Packed(decode_opened(opened, bytes, by, budget)?);
         Ok(Decoded { picture, orientation: Orientation::UPRIGHT })
     })
 }
 
 fn decode_unguarded(bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {
     budget.check_deadline()?;
-    decode_opened(open(bytes, true)?, bytes, budget)
+    decode_opened(open(bytes, true)?, bytes, JpegBy::Either, budget)
 }
 
-fn decode_opened(opened: Opened, bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {
+/// Who decodes a JPEG.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum JpegBy {
+    /// Our own decoder if it takes the file, else the library.
+    Either,
+    /// The library: our own has declined.
+    Library,
+}
+
+/// What our own decoder makes of a JPEG that has been checked against the budget: planes as stored, or grey. `None`: the
+/// file is for the library decoder, which also judges what is damaged.
+fn own_planes(jpeg: &metadata::jpeg::Jpeg, bytes: &[u8], budget: &Budget) -> Result<Option<Picture>, CodecError> {
+    if jpeg.walked.fault.is_some() || !matches!(jpeg.components, 1 | 3) {
+        return Ok(None);
+    }
+    jpeg::decode_planes(bytes, budget)
+}
+
+fn decode_opened(opened: Opened, bytes: &[u8], by: JpegBy, budget: &Budget) -> Result<Pixmap, CodecError> {
     let name = name_of(bytes);
     let served = match opened {
         Opened::Served(_, served) => served,
@@ -267,6 +283,16 @@ fn decode_opened(opened: Opened, bytes: &[u8], budget: &Budget) -> Result<Pixmap
     check(&served, budget)?;
     let walked = served.walked();
     let profile = walked.profile(bytes, budget.max_profile_bytes);
+    if by == JpegBy::Either
+        && let Served::Jpeg(jpeg) = &served
+        && let Some(picture) = own_planes(jpeg, bytes, budget)?
+    {
+        let pixmap = picture.into_pixmap().map_err(|error| CodecError::damaged(name, error))?;
+        let raster = Raster::from(pixmap);
+        let raster = icc::conversion(profile.as_deref(), raster.channels).apply(raster, name)?;
+        budget.check_deadline()?;
+        return orientation::upright(raster, walked.orientation)?.into_pixmap(name);
+    }
     let regular = walked.regular(bytes);
     let (raster, conversion) = match &served {
         Served::Jpeg(_) => jpeg::decode(&regular, profile.as_deref(), budget)?,
@@ -297,23 +323,24 @@ fn decode_opened(opened: Opened, bytes: &[u8], budget: &Budget) -> Result<Pixmap
     orientation::upright(raster, walked.orientation)?.into_pixmap(name)
 }
 
-/// The picture as a file: JPEG baseline 4:2:0, flattened on white, grey as grey; PNG with the channels it has; WebP lossy
-/// with alpha. No metadata and no profile: pixels are sRGB.
+/// The picture as a file: JPEG flattened on white, grey as grey; PNG with the channels it has; WebP lossy with alpha. No
+/// metadata and no profile: pixels are sRGB. A [`Quality`] alone will do for settings.
 ///
 /// # Errors
 /// [`CodecError::TooLargeForFormat`], [`CodecError::Encode`].
-pub fn encode(pixmap: &Pixmap, format: OutputFormat, quality: Quality) -> Result<Vec<u8>, CodecError> {
-    guard(encode::name(format), || encode::encode(pixmap, format, quality))
+pub fn encode(pixmap: &Pixmap, format: OutputFormat, settings: impl Into<Settings>) -> Result<Vec<u8>, CodecError> {
+    let settings = settings.into();
+    guard(encode::name(format), || encode::encode(pixmap, format, settings))
 }
 
-/// The same of a picture in either form; planes of 4:2:0 go into a JPEG as they are.
+/// The same of a picture in either form; planes go into a JPEG as they are where it is to have them so.
 ///
 /// # Errors
 /// As [`encode`].
-pub fn encode_picture(picture: &Picture, format: OutputFormat, quality: Quality) -> Result<Vec<u8>, CodecError> {
+pub fn encode_picture(picture: &Picture, format: OutputFormat, settings: Settings) -> Result<Vec<u8>, CodecError> {
     match picture {
-        Picture::Packed(pixmap) => encode(pixmap, format, quality),
-        Picture::Planar(planes) => guard(encode::name(format), || encode::encode_planes(planes, format, quality)),
+        Picture::Packed(pixmap) => encode(pixmap, format, settings),
+        Picture::Planar(planes) => guard(encode::name(format), || encode::encode_planes(planes, format, settings)),
     }
 }
 

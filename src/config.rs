@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::{
     cli::{EnvError, Options},
-    domain::{Filter, OutputFormat, Secret},
+    domain::{Encoders, Filter, OutputFormat, Quality, Secret, Settings},
     pixels::{Backend, gpu::Probe},
 };
 
@@ -34,6 +34,8 @@ pub struct Config {
     pub backend: Backend,
     /// What opens a device before this process does. `main` knows: it is no option.
     pub probe: Option<Probe>,
+    /// How variants are encoded.
+    pub encoders: Encoders,
     /// Largest still picture.
     pub max_pixels: u64,
     /// Most frames of an animation.
@@ -115,6 +117,7 @@ impl Config {
             api_key: None,
             backend: Backend::Auto,
             probe: None,
+            encoders: Encoders::default(),
             max_pixels: 40 * MEGAPIXEL,
             max_frames: 100,
             max_animation_pixels: 50 * MEGAPIXEL,
@@ -143,6 +146,7 @@ impl Config {
             }
             None => typed,
         };
+        let encoders = encoders(&typed)?;
         let defaults = Self::new(typed.path.clone().ok_or(ConfigError::NoPath)?);
         Ok(Self {
             addr: typed.addr.unwrap_or(defaults.addr),
@@ -154,6 +158,7 @@ impl Config {
             api_key: typed.api_key.filter(|key| !key.is_empty()),
             backend: typed.backend.unwrap_or(defaults.backend),
             probe: None,
+            encoders,
             max_pixels: scaled("max-pixels", typed.max_pixels, 1..=1000, MEGAPIXEL)?.unwrap_or(defaults.max_pixels),
             max_frames: ranged("max-frames", typed.max_frames, 1..=100_000)?.unwrap_or(defaults.max_frames),
             max_animation_pixels: scaled("max-animation-pixels", typed.max_animation_pixels, 1..=10_000, MEGAPIXEL)?
@@ -180,8 +185,31 @@ impl Config {
     /// pict-rs must not stop the server.
     #[must_use]
     pub fn unknown_filters(&self) -> Vec<&str> {
-        self.whitelist.iter().flatten().map(String::as_str).filter(|name| !Filter::NAMES.contains(name)).collect()
+        let known = |name: &str| Filter::NAMES.contains(&name) || name == Quality::NAME;
+        self.whitelist.iter().flatten().map(String::as_str).filter(|name| !known(name)).collect()
     }
+}
+
+/// How variants are encoded, as far as it was said.
+fn encoders(typed: &Options) -> Result<Encoders, ConfigError> {
+    let defaults = Encoders::default();
+    let quality = |option, value: Option<u8>, default| -> Result<Quality, ConfigError> {
+        Ok(ranged(option, value, 1..=100)?.map_or(default, Quality::new))
+    };
+    let (jpeg, png, webp) = (defaults.jpeg, defaults.png, defaults.webp);
+    Ok(Encoders {
+        jpeg: Settings {
+            quality: quality("jpeg-quality", typed.jpeg_quality, jpeg.quality)?,
+            effort: typed.jpeg_effort.unwrap_or(jpeg.effort),
+            chroma: typed.jpeg_chroma.unwrap_or(jpeg.chroma),
+        },
+        png: Settings { effort: typed.png_effort.unwrap_or(png.effort), ..png },
+        webp: Settings {
+            quality: quality("webp-quality", typed.webp_quality, webp.quality)?,
+            effort: typed.webp_effort.unwrap_or(webp.effort),
+            ..webp
+        },
+    })
 }
 
 fn read_file(path: &std::path::Path) -> Result<Options, ConfigError> {
@@ -249,6 +277,24 @@ mod tests {
         assert_eq!(budget(&[], &[file]), 16 * MEBIBYTE);
         assert_eq!(budget(&[], &[file, ("GLIMT_VRAM_BUDGET", "300")]), 300 * MEBIBYTE);
         assert_eq!(budget(&["--vram-budget", "1048576"], &[file, ("GLIMT_VRAM_BUDGET", "300")]), 1 << 40);
+    }
+
+    #[test]
+    fn encoders_are_read_from_everywhere() {
+        use crate::domain::{Chroma, Effort};
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "path = '/file'\njpeg-quality = 1\njpeg-chroma = '444'\npng-effort = 'small'").unwrap();
+        let env = [("GLIMT_CONFIG", file.path().to_str().unwrap()), ("GLIMT_WEBP_EFFORT", "fast")];
+        let encoders = resolve(&["--webp-quality", "100", "--jpeg-effort", "small"], &env).unwrap().encoders;
+        assert_eq!((encoders.jpeg.quality.get(), encoders.webp.quality.get()), (1, 100));
+        assert_eq!((encoders.jpeg.effort, encoders.webp.effort), (Effort::Small, Effort::Fast));
+        assert_eq!((encoders.jpeg.chroma, encoders.png.effort), (Chroma::Full, Effort::Small));
+        assert_eq!(resolve(&["-p", "/d"], &[]).unwrap().encoders, Encoders::default());
+        for got in ["0", "101"] {
+            let told = resolve(&["-p", "/d", "--webp-quality", got], &[]).unwrap_err().to_string();
+            assert_eq!(told, format!("webp-quality is {got}, it must be between 1 and 100"));
+        }
+        assert!(resolve(&["-p", "/d"], &[("GLIMT_JPEG_CHROMA", "422")]).is_err());
     }
 
     #[test]

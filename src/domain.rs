@@ -3,15 +3,19 @@
 pub mod alias;
 pub mod delete_token;
 pub mod details;
+pub mod encoding;
 pub mod format;
 pub mod hash;
+pub mod quality;
 pub mod secret;
 pub mod variant;
 
 pub use alias::{Alias, AliasError};
 pub use delete_token::DeleteToken;
 pub use details::Details;
+pub use encoding::{Chroma, Effort, Encoders, NameError, Settings};
 pub use format::{Format, OutputFormat};
 pub use hash::Hash;
+pub use quality::Quality;
 pub use secret::Secret;
 pub use variant::{Filter, FilterError, Variant, VariantKey};

@@ -27,6 +27,10 @@ mod original;
 mod process;
 mod upload;
 
+/// The parser of forms, for the fuzzer and nobody else.
+#[cfg(fuzzing)]
+pub use self::form::{WholePart, parts_of};
+
 /// Every route, behind the layers: request id and log, panics, the API key.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()

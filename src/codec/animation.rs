@@ -13,10 +13,10 @@ use self::read::Frames;
 pub(in crate::codec) use self::write::Writer;
 
 use super::budget::Budget;
-use super::encode::{self, Quality};
+use super::encode;
 use super::error::CodecError;
 use super::guard::guard;
-use crate::domain::OutputFormat;
+use crate::domain::{OutputFormat, Settings};
 use crate::pixels::Pixmap;
 
 /// How often an animation is shown; `None` is for ever.
@@ -31,10 +31,11 @@ pub(in crate::codec) type Plays = Option<NonZeroU32>;
 pub fn animate<E: From<CodecError>>(
     bytes: &[u8],
     format: OutputFormat,
-    quality: Quality,
+    settings: impl Into<Settings>,
     budget: &Budget,
     mut make: impl FnMut(Pixmap) -> Result<Pixmap, E>,
 ) -> Result<Vec<u8>, E> {
+    let settings = settings.into();
     let (read, written) = (super::name_of(bytes), encode::name(format));
     let mut frames = guard(read, || Frames::open(bytes, budget))?;
     let mut writer: Option<Writer> = None;
@@ -44,7 +45,7 @@ pub fn animate<E: From<CodecError>>(
             let (plays, count) = (frames.plays(), frames.count());
             let writer = match &mut writer {
                 Some(writer) => writer,
-                none => none.insert(Writer::new(format, quality, &made, plays, count)?),
+                none => none.insert(Writer::new(format, settings, &made, plays, count)?),
             };
             writer.add(&made, delay_millis)
         })?;

@@ -43,6 +43,13 @@ impl Raster {
     }
 }
 
+impl From<Pixmap> for Raster {
+    fn from(pixmap: Pixmap) -> Self {
+        let (width, height, channels) = (pixmap.width(), pixmap.height(), pixmap.layout().channels());
+        Self { width, height, channels, data: pixmap.into_data() }
+    }
+}
+
 /// Bytes of a picture of this size.
 ///
 /// # Errors

@@ -57,7 +57,7 @@ impl Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputFormat {
-    /// JPEG, 4:2:0, flattened on white.
+    /// JPEG, flattened on white.
     Jpg,
     /// PNG, 8 bits a channel: a still picture.
     Png,
@@ -107,6 +107,15 @@ impl OutputFormat {
         match self {
             Self::Webp | Self::Gif | Self::Apng => true,
             Self::Jpg | Self::Png => false,
+        }
+    }
+
+    /// Whether it gives up what is hard to see for a smaller file, and so has a quality. A GIF loses colours, but always as many.
+    #[must_use]
+    pub const fn is_lossy(self) -> bool {
+        match self {
+            Self::Jpg | Self::Webp => true,
+            Self::Png | Self::Gif | Self::Apng => false,
         }
     }
 

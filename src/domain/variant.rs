@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::format::OutputFormat;
+use super::{format::OutputFormat, quality::Quality};
 
 /// The largest standard deviation a blur may ask for, in pixels.
 pub const MAX_SIGMA: f32 = 10_000.0;
@@ -121,7 +121,7 @@ fn parse_blur(value: &str) -> Result<Filter, FilterError> {
 }
 
 /// A value as a message shows it: at most 40 characters, none of them a control character.
-fn shown(value: &str) -> String {
+pub(super) fn shown(value: &str) -> String {
     value.chars().take(40).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
@@ -135,11 +135,12 @@ impl fmt::Display for Filter {
     }
 }
 
-/// The filters of a request in their order, without those that change nothing, and the output format.
+/// The filters of a request in their order, without those that change nothing, and the file that is to come of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variant {
     filters: Vec<Filter>,
     format: OutputFormat,
+    quality: Option<Quality>,
 }
 
 impl Variant {
@@ -151,7 +152,15 @@ impl Variant {
         if filters.len() > MAX_FILTERS {
             return Err(FilterError::TooMany { got: filters.len(), max: MAX_FILTERS });
         }
-        Ok(Self { filters: filters.iter().copied().filter(|filter| !filter.is_identity()).collect(), format })
+        let filters = filters.iter().copied().filter(|filter| !filter.is_identity()).collect();
+        Ok(Self { filters, format, quality: None })
+    }
+
+    /// The same, encoded at this quality instead of the server's; in a lossless format nothing is changed by it.
+    #[must_use]
+    pub fn with_quality(mut self, quality: Option<Quality>) -> Self {
+        self.quality = quality.filter(|_| self.format.is_lossy());
+        self
     }
 
     /// The filters that change something, in order.
@@ -166,20 +175,26 @@ impl Variant {
         self.format
     }
 
+    /// The quality that was asked for; `None` is the server's own.
+    #[must_use]
+    pub const fn quality(&self) -> Option<Quality> {
+        self.quality
+    }
+
     /// The name of this variant among those of its original.
     #[must_use]
     pub fn key(&self) -> VariantKey {
-        let mut text = String::new();
-        for filter in &self.filters {
-            text.push_str(&filter.to_string());
-            text.push('&');
-        }
-        text.push_str(self.format.extension());
-        VariantKey(text)
+        let filters = self.filters.iter().map(Filter::to_string);
+        let quality = self.quality.iter().map(Quality::to_string);
+        let parts: Vec<String> = filters.chain(quality).chain([self.format.extension().to_owned()]).collect();
+        VariantKey(parts.join("&"))
     }
 }
 
-/// The canonical text of a variant: `thumbnail=256&blur=3&jpg`. Equal texts are equal pictures.
+/// The canonical text of a variant: `thumbnail=256&blur=3&quality=60&jpg`. Equal texts are equal pictures.
+///
+/// A quality that was asked for is in it even where it is the server's own: that one may be another after a restart, and
+/// a client that names a number is to get that number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VariantKey(String);
 
@@ -240,5 +255,21 @@ mod tests {
         assert_eq!(key(&[Filter::Identity, small, Filter::Blur(0.0)]), key(&[small]));
         assert_ne!(key(&[small]), Variant::new(&[small], OutputFormat::Png).unwrap().key());
         assert_eq!(Variant::new(&[small; 17], OutputFormat::Jpg), Err(FilterError::TooMany { got: 17, max: 16 }));
+    }
+
+    #[test]
+    fn quality_is_part_of_the_key_where_it_changes_the_file() {
+        let key = |format, quality: u8| {
+            let variant = Variant::new(&[Filter::Thumbnail(256)], format).unwrap();
+            variant.with_quality(Some(Quality::new(quality))).key()
+        };
+        assert_eq!(key(OutputFormat::Jpg, 60).as_str(), "thumbnail=256&quality=60&jpg");
+        assert_ne!(key(OutputFormat::Webp, 60), key(OutputFormat::Webp, 61));
+        for lossless in OutputFormat::ALL.into_iter().filter(|format| !format.is_lossy()) {
+            assert_eq!(key(lossless, 60).as_str(), format!("thumbnail=256&{}", lossless.extension()));
+        }
+        let bare = Variant::new(&[], OutputFormat::Jpg).unwrap();
+        assert_eq!(bare.clone().with_quality(None).key().as_str(), "jpg");
+        assert_eq!(bare.with_quality(Some(Quality::new(9))).key().as_str(), "quality=9&jpg");
     }
 }

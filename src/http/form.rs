@@ -224,3 +224,39 @@ fn spawn_linger(intake: &Arc<Mutex<Intake>>) {
         while next().await {}
     }));
 }
+
+/// A part of a form that was received to its end.
+#[cfg(fuzzing)]
+#[derive(Debug, PartialEq, Eq)]
+pub struct WholePart {
+    /// The name of the field.
+    pub name: Option<String>,
+    /// The name of the file that the client says it is.
+    pub file_name: Option<String>,
+    /// All its bytes.
+    pub body: Vec<u8>,
+}
+
+/// All parts of a form that arrives in these frames: what an upload does with one, without a server around it.
+///
+/// # Errors
+/// What the client would be told.
+#[cfg(fuzzing)]
+pub async fn parts_of(content_type: &str, frames: Vec<Bytes>) -> Result<Vec<WholePart>, String> {
+    let said = |error: ApiError| format!("{error:?}");
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, content_type.parse().map_err(|error| format!("{error}"))?);
+    let frames = frames.into_iter().map(Ok::<_, std::convert::Infallible>);
+    let body = Body::from_stream(futures_util::stream::iter(frames));
+    let mut form = Form::new(&headers, body, 10, 1024 * 1024).map_err(said)?;
+    let mut parts = Vec::new();
+    while let Some(mut part) = form.next_part().await.map_err(said)? {
+        let (name, file_name) = (part.name().map(str::to_owned), part.file_name().map(str::to_owned));
+        let mut body = Vec::new();
+        while let Some(chunk) = form.chunk(&mut part).await.map_err(said)? {
+            body.extend_from_slice(&chunk);
+        }
+        parts.push(WholePart { name, file_name, body });
+    }
+    Ok(parts)
+}

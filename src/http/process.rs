@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     app::{App, Rules},
-    domain::{Alias, Filter, OutputFormat, Variant},
+    domain::{Alias, Filter, OutputFormat, Quality, Variant},
     service::{ServiceError, process::Made},
 };
 
@@ -32,6 +32,13 @@ fn filters(query: &Pairs, rules: &Rules) -> Result<Vec<Filter>, ServiceError> {
         .filter_map(|(name, value)| Filter::parse(name, value))
         .map(|filter| filter.map_err(ServiceError::from))
         .collect()
+}
+
+/// The quality that the query asks for, the last one. It comes under the whitelist as a filter does: it makes variants as well.
+fn quality(query: &Pairs, rules: &Rules) -> Result<Option<Quality>, ServiceError> {
+    let allowed = rules.whitelist.as_ref().is_none_or(|list| list.contains(Quality::NAME));
+    let asked = query.last(Quality::NAME).filter(|_| allowed);
+    Ok(asked.map(Quality::parse).transpose()?)
 }
 
 /// Serves the variant that the query describes, made now if need be. The alias is looked up first: an unknown one is
@@ -55,6 +62,7 @@ pub(super) async fn process(
     let format = OutputFormat::from_extension(extension)
         .ok_or_else(|| ServiceError::UnknownFormat { got: extension.chars().take(40).collect() })?;
     let variant = Variant::new(&filters(&query, &app.rules)?, format).map_err(ServiceError::from)?;
+    let variant = variant.with_quality(quality(&query, &app.rules)?);
     if original.is_already(&variant) {
         return original::serve(&app, &method, &headers, &original).await;
     }

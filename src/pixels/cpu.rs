@@ -4,8 +4,8 @@
 //! would be 640 MB). A step filters along the axis first that leaves less to do along the other:
 //!
 //! * Along y first ([`sums`]), for a picture that gets smaller or stays as large. A batch of source rows is cut into tiles
-//!   that fit the first-level cache; each is linearised and added to the sums of all output rows it belongs to. The pass
-//!   over all source pixels has no sums across lanes, and few rows are left for the pass along x.
+//!   that fit the first-level cache; each is linearised and added to the sums of all output rows it belongs to, in whole
+//!   numbers ([`pairs`]). The pass over all source pixels has no sums across lanes, and few rows are left for the pass along x.
 //! * Along x first, for one that grows: into a ring of rows, and whenever the ring holds what the next output row needs,
 //!   along y.
 //!
@@ -14,16 +14,17 @@
 //! A row is **planar**: one run of `f32` a channel, [`row::Shape::pitch`] apart, zeros behind the last pixel. So loops run
 //! over plain contiguous floats, a grey picture costs a quarter of an RGBA one, and an opaque one has no alpha at all.
 //!
-//! One job is one thread. Loops are compiled for AVX2 and AVX-512 too and chosen at run time (`multiversion`). Two of them,
-//! [`lookup`] and [`transpose`], are written in instructions of the processor where it has them: they move floats and
-//! compute nothing. No fused multiply-adds: every processor gives the same bytes, and where adds and multiplies have
-//! ports of their own it costs nothing.
+//! One job is one thread. Loops are compiled for AVX2 and AVX-512 too and chosen at run time (`multiversion`). Where the
+//! compiler does not find the instructions that the processor has for it they are written out: in [`lookup`] and
+//! [`transpose`], which move numbers and compute nothing, and in [`pairs`], whose sums are exact. No fused multiply-adds:
+//! every processor gives the same bytes, and where adds and multiplies have ports of their own it costs nothing.
 
 pub mod chroma;
 pub mod colour;
 pub mod horizontal;
 pub mod lookup;
 pub mod orient;
+pub mod pairs;
 pub mod row;
 pub mod sharpen;
 pub mod sums;

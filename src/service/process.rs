@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{ServiceError, flight::Flight, locks::HashLocks, now_secs, originals::Original, pool::Pool};
 use crate::{
-    codec::{self, Budget, Decoded, Quality},
+    codec::{self, Budget, Chroma, Decoded, Encoders, Settings},
     domain::{Filter, Hash, OutputFormat, Variant, VariantKey},
     pixels::{Engines, Form, Op, Orientation, Picture, Plan, PlanLimits, Size, Source, exec},
     repo::{Repo, VariantRecord},
@@ -25,8 +25,8 @@ pub struct ProcessOptions {
     pub budget: Budget,
     /// Limits of the plans.
     pub plan: PlanLimits,
-    /// What variants are encoded at.
-    pub quality: Quality,
+    /// How variants are encoded.
+    pub encoders: Encoders,
 }
 
 /// A variant that is there: where its bytes are, and what is known of them.
@@ -100,8 +100,6 @@ impl Process {
         let details = original.record.details;
         let ops = ops(variant.filters());
         let plan = Plan::new(&ops, Size { width: details.width, height: details.height }, &self.options.plan)?;
-        // An engine makes what the encoder would have to: half the bytes on their way back.
-        let plan = if variant.format() == OutputFormat::Jpg { plan.with_form(Form::Ycbcr420) } else { plan };
         let pixels = u64::from(details.width) * u64::from(details.height);
         let peak_bytes = pixels * DECODE_BYTES_A_PIXEL + self.engines.peak_bytes(&plan) + original.record.size_bytes;
         // An animation has a frame on each side, as RGBA, and what is written so far: no more than the frames themselves.
@@ -113,11 +111,12 @@ impl Process {
         let source = original.key();
         let bytes = self.store.read(&source).await?.ok_or_else(|| ServiceError::FileMissing(source.to_string()))?;
         let (engines, options, format) = (Arc::clone(&self.engines), self.options.clone(), variant.format());
+        let settings = options.encoders.of(format, variant.quality());
         let encoded = reservation
             .run(move |stop| {
                 let budget = Budget { deadline: stop.deadline(), ..options.budget };
                 if moves {
-                    return codec::animate(&bytes, format, options.quality, &budget, |frame| {
+                    return codec::animate(&bytes, format, settings, &budget, |frame| {
                         let made = exec::run_all(&plan, (&frame).into(), &engines, stop)?;
                         let picture = made.into_iter().next().ok_or(ServiceError::Panicked)?;
                         picture.into_pixmap().map_err(|_broken| ServiceError::Panicked)
@@ -125,13 +124,14 @@ impl Process {
                 }
                 let (picture, plan) = decode(&bytes, &budget, &ops, plan, &options.plan)?;
                 drop(bytes);
+                let plan = plan.with_form(form(&picture, format, settings));
                 if plan.is_identity() {
-                    return Ok(codec::encode_picture(&picture, format, options.quality)?);
+                    return Ok(codec::encode_picture(&picture, format, settings)?);
                 }
                 let mut made = exec::run_all(&plan, (&picture).into(), &engines, stop)?;
                 drop(picture);
                 let picture = made.pop().ok_or(ServiceError::Panicked)?;
-                Ok(codec::encode_picture(&picture, format, options.quality)?)
+                Ok(codec::encode_picture(&picture, format, settings)?)
             })
             .await?;
         let this = Arc::clone(&self);
@@ -187,11 +187,27 @@ fn decode(
     let (width, height) = Source::from(&picture).size();
     let ops: Vec<Op> = [Op::Orient(orientation)].into_iter().chain(ops.iter().copied()).collect();
     if let Ok(turned) = Plan::new(&ops, Size { width, height }, limits) {
-        return Ok((picture, turned.with_form(plan.form())));
+        return Ok((picture, turned));
     }
     // Within the limits one way round and past them the other.
     drop(picture);
     Ok((Picture::Packed(codec::decode(bytes, budget)?), plan))
+}
+
+/// What an engine makes for the encoder. For a JPEG of 4:2:0 it makes those planes, which the encoder would have to: half the bytes
+/// on their way back. Where the chroma is to be as the picture needs, that is decided by its pixels; but a JPEG whose own chroma
+/// has half the columns or rows is not asked, since it has lost already what 4:2:0 would lose.
+fn form(picture: &Picture, format: OutputFormat, settings: Settings) -> Form {
+    let is_halved = || match picture {
+        Picture::Planar(planes) => planes.sampling().half_width || planes.sampling().half_height,
+        Picture::Packed(_) => false,
+    };
+    let quarter = match settings.chroma {
+        Chroma::Quarter => true,
+        Chroma::Full => false,
+        Chroma::Auto => is_halved(),
+    };
+    if format == OutputFormat::Jpg && quarter { Form::Ycbcr420 } else { Form::Pixels }
 }
 
 /// What the engine does for each filter.

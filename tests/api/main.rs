@@ -14,6 +14,7 @@ mod delete;
 mod download;
 mod driver;
 mod errors;
+mod exiftool;
 mod form;
 mod formats;
 mod hostile;

@@ -260,6 +260,89 @@ async fn only_filters_of_the_whitelist_are_applied() {
 }
 
 #[tokio::test]
+async fn quality_is_heeded_by_lossy_formats_and_makes_a_variant_of_its_own() {
+    let app = App::start().await;
+    let uploaded = app.upload(&png(1, 300, 200)).await;
+    for ext in ["jpg", "webp"] {
+        let get = async |query: &str| {
+            let answer = app.process(ext, &uploaded.file, query).await;
+            answer.is_image(if ext == "jpg" { "image/jpeg" } else { "image/webp" });
+            answer.body.len()
+        };
+        let own = get("thumbnail=200").await;
+        let (low, high) = (get("thumbnail=200&quality=20").await, get("quality=95&thumbnail=200").await);
+        assert!(low < own && own < high, "{ext}: {low} {own} {high}");
+        assert_eq!(get("quality=20&thumbnail=200").await, low, "its place says nothing");
+        assert_eq!(get("quality=95&quality=abc&thumbnail=200&quality=20").await, low, "the last one counts");
+        assert_eq!(get("thumbnail=200&quality=80").await, own, "80 is the server's own");
+    }
+    // Each in two formats: the server's own, 20, 95 and 80.
+    assert_eq!(app.stored().variants().len(), 8);
+    for ext in ["png", "gif", "apng"] {
+        let plain = app.process(ext, &uploaded.file, "thumbnail=200").await;
+        let asked = app.process(ext, &uploaded.file, "thumbnail=200&quality=20").await;
+        assert_eq!((plain.header("etag"), &plain.body), (asked.header("etag"), &asked.body), "{ext}");
+    }
+    assert_eq!(app.stored().variants().len(), 11, "lossless formats have one file, whatever the quality");
+    for (value, ext) in [("0", "jpg"), ("101", "webp"), ("abc", "jpg"), ("", "jpg"), ("80.5", "webp"), ("-1", "png")] {
+        let path = format!("/image/process.{ext}?src={}&quality={value}", uploaded.file);
+        let msg = app.get(&path).await.error(400);
+        assert!(msg.contains(&format!("quality={value}")) && msg.contains("1 to 100"), "{msg}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_picture_in_its_own_format_and_a_quality_is_encoded_again() {
+    let app = App::start().await;
+    let original = jpeg(1, 200, 150);
+    let uploaded = app.upload(&original).await;
+    assert_eq!(app.process("jpg", &uploaded.file, "").await.body, app.original(&uploaded.file).await.body);
+    let again = app.process("jpg", &uploaded.file, "quality=10").await;
+    assert!(again.body.len() < original.len() / 2, "{} of {}", again.body.len(), original.len());
+    assert_eq!(size(&again), (200, 150));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn quality_comes_under_the_whitelist() {
+    let list = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    for (names, heeded) in [(&["thumbnail"][..], false), (&["thumbnail", "quality"], true)] {
+        let app = App::with(|config| config.whitelist = list(names)).await;
+        let uploaded = app.upload(&png(1, 60, 40)).await;
+        let plain = app.process("jpg", &uploaded.file, "thumbnail=30").await;
+        let asked = app.process("jpg", &uploaded.file, "thumbnail=30&quality=5").await;
+        assert_eq!(plain.body != asked.body, heeded, "{names:?}");
+        let path = format!("/image/process.jpg?src={}&thumbnail=30&quality=abc", uploaded.file);
+        app.get(&path).await.is(if heeded { 400 } else { 200 });
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_servers_own_settings_are_those_of_the_configuration() {
+    let made = async |tune: fn(&mut glimt::config::Config)| {
+        let app = App::with(tune).await;
+        let uploaded = app.upload(&png(1, 300, 200)).await;
+        let answers = [
+            app.process("jpg", &uploaded.file, "thumbnail=200").await.body.len(),
+            app.process("png", &uploaded.file, "thumbnail=200").await.body.len(),
+            app.process("webp", &uploaded.file, "thumbnail=200").await.body.len(),
+        ];
+        app.stop().await;
+        answers
+    };
+    let own = made(|_defaults| {}).await;
+    let other = made(|config| {
+        config.encoders.jpeg.quality = glimt::codec::Quality::new(30);
+        config.encoders.png.effort = glimt::codec::Effort::Small;
+        config.encoders.webp.quality = glimt::codec::Quality::new(30);
+    })
+    .await;
+    assert!(own.iter().zip(other).all(|(own, other)| other < *own), "{own:?} {other:?}");
+}
+
+#[tokio::test]
 async fn transparency_is_flattened_on_white_for_jpeg_and_kept_elsewhere() {
     let app = App::start().await;
     let uploaded = app.upload(&encoded(&half_invisible(64), ImageFormat::Png)).await;

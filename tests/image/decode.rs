@@ -1,4 +1,4 @@
-//! Which files decode, and to what.
+//! What files decode to.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -7,7 +7,6 @@ use std::io::Cursor;
 use glimt::codec::{self, Budget, CodecError, InputFormat, sniff};
 use glimt::domain::{Format, OutputFormat};
 use glimt::pixels::{Layout, Pixmap};
-use image::{DynamicImage, ImageDecoder, ImageReader};
 
 use crate::corpus::{self, psnr, test_picture};
 use crate::malformed::{animated_gif, animated_png, animated_webp};
@@ -19,72 +18,6 @@ fn decode(bytes: &[u8]) -> Pixmap {
 fn pixel(pixmap: &Pixmap, x: u32, y: u32) -> &[u8] {
     let channels = pixmap.layout().channels();
     &pixmap.rows().nth(y as usize).unwrap()[x as usize * channels..][..channels]
-}
-
-/// The files of the corpus that are refused, and why that is right. Everything else in it has to decode.
-const REFUSED: [(&str, &str); 18] = [
-    ("gen_icon.ico", "an RGB PNG in an icon, where the decoder insists on RGBA"),
-    ("ir_png_l8.ico", "a grey PNG in an icon, where the decoder insists on RGBA"),
-    ("ir_png_rgb8.ico", "an RGB PNG in an icon, where the decoder insists on RGBA"),
-    ("ir_lenient-bpp.ico", "an impossible number of bits a pixel in the directory"),
-    ("ir_truncated_mask_32bpp.ico", "the mask is cut off"),
-    ("ir_badpalettesize.bmp", "a palette of 305 million colours"),
-    ("ir_badplanes.bmp", "two planes; the format has one"),
-    ("ir_badrle.bmp", "corrupt run lengths"),
-    ("ir_pal8oversizepal.bmp", "a palette of 300 colours for 256 indices"),
-    ("ir_rgb16-880.bmp", "a bit field without bits"),
-    ("ir_rgb24rle24.bmp", "an OS/2 2 header"),
-    ("ir_rgba32abf.bmp", "a compression of Windows CE"),
-    ("ir_rle_overflow.bmp", "run lengths past the row"),
-    ("ir_rletopdown.bmp", "run lengths from the top, which the format forbids"),
-    ("ir_ycbcr_jpeg_8bit.tif", "YCbCr in TIFF"),
-    ("ir_ycbcr_lzw_broken.tif", "YCbCr in TIFF, and broken"),
-    ("ir_ycbcr_lzw_bt709.tif", "YCbCr in TIFF"),
-    ("jxl_progressive.jxl", "11 MP and frames that are not shown: four of them would not fit in memory"),
-];
-
-#[test]
-fn the_corpus_decodes_but_for_a_list() {
-    let mut seen = 0;
-    for (name, path) in corpus::files("formats") {
-        let bytes = std::fs::read(path).unwrap();
-        let ingested = codec::ingest(bytes.to_vec(), None, &Budget::default());
-        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
-            seen += 1;
-            assert!(ingested.is_err(), "{name} decodes, though it was refused for {why}");
-            continue;
-        }
-        let details = ingested.unwrap_or_else(|error| panic!("{name}: {error}")).details;
-        let pixmap = codec::decode(&bytes, &Budget::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!((details.width, details.height), (pixmap.width(), pixmap.height()), "{name}");
-        if let Some(want) = reference(&bytes) {
-            assert_eq!(want.color().channel_count(), u8::try_from(pixmap.layout().channels()).unwrap(), "{name}");
-            // Inks go through a rounding of their own; nothing else may differ by anything.
-            let inks = name.contains("cmyk") || name.contains("cymk") || name.contains("four_components");
-            let (want, got) = (want.as_bytes(), pixmap.data());
-            assert!(want == got || inks && psnr(want, got) > 80.0, "{name} differs from what the image crate reads");
-        }
-    }
-    assert!(seen == REFUSED.len() || seen == 0, "the list names files that are not there");
-}
-
-/// What the `image` crate makes of a file of one picture without a profile, upright, at 8 bits. GIF is left out: that
-/// decoder always gives RGBA.
-fn reference(bytes: &[u8]) -> Option<DynamicImage> {
-    let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format().unwrap().into_decoder().ok()?;
-    let plain = decoder.icc_profile().ok()?.is_none() && !bytes.starts_with(b"GIF");
-    let orientation = decoder.orientation().ok()?;
-    if !plain {
-        return None;
-    }
-    let mut picture = DynamicImage::from_decoder(decoder).ok()?;
-    picture.apply_orientation(orientation);
-    Some(match picture.color().channel_count() {
-        1 => picture.into_luma8().into(),
-        2 => picture.into_luma_alpha8().into(),
-        3 => picture.into_rgb8().into(),
-        _ => picture.into_rgba8().into(),
-    })
 }
 
 /// PngSuite has each picture twice, `basi` interlaced and `basn` not: they must decode to the same.

@@ -5,9 +5,8 @@ mod gif;
 mod webp;
 
 use super::{Area, Plays};
-use crate::codec::encode::Quality;
 use crate::codec::error::CodecError;
-use crate::domain::OutputFormat;
+use crate::domain::{OutputFormat, Settings};
 use crate::pixels::{Layout, Pixmap};
 
 /// A frame as the writers have it: RGBA, straight alpha.
@@ -32,7 +31,7 @@ impl Writer {
     /// [`CodecError::TooLargeForFormat`]; [`CodecError::Encode`], for a format whose pictures stand still too.
     pub(in crate::codec) fn new(
         format: OutputFormat,
-        quality: Quality,
+        settings: Settings,
         first: &Pixmap,
         plays: Plays,
         frames: u32,
@@ -40,8 +39,8 @@ impl Writer {
         let (width, height) = (first.width(), first.height());
         match format {
             OutputFormat::Gif => gif::Writer::new(width, height, plays).map(Self::Gif),
-            OutputFormat::Webp => webp::Writer::new(width, height, quality, plays).map(Self::Webp),
-            OutputFormat::Apng => apng::Writer::new(width, height, plays, frames).map(Self::Apng),
+            OutputFormat::Webp => webp::Writer::new(width, height, settings, plays).map(Self::Webp),
+            OutputFormat::Apng => apng::Writer::new(width, height, settings.effort, plays, frames).map(Self::Apng),
             OutputFormat::Jpg | OutputFormat::Png => {
                 let format = crate::codec::encode::name(format);
                 Err(CodecError::Encode { format, cause: "it has one picture only".to_owned() })

@@ -294,12 +294,15 @@ impl Walker<'_> {
         // Two bytes a coefficient for the whole picture, unless one scan brings every component row by row; and a bit a
         // coefficient that says which are 0.
         let coefficients = if one_scan { 0 } else { frame.samples.saturating_mul(2) + frame.samples / 8 };
-        // The quarter turns hold the picture twice, but only after the coefficients have gone.
+        // The quarter turns hold the picture twice, but only after the coefficients have gone; and our own decoder has its
+        // planes beside the picture while it makes that of them.
         let turned = if orientation::swaps_sides(turn) { picture } else { 0 };
+        let planes = if frame.components == 3 { frame.samples } else { 0 };
         let rows = u64::from(frame.width) * u64::from(frame.components) * 64;
         // Both validation and decoding of an irregular file work on a copy of the file.
         let copy = self.bytes.len() as u64;
-        let peak_bytes = picture.saturating_add(coefficients.max(turned)).saturating_add(rows).saturating_add(copy);
+        let beside = coefficients.max(turned).max(planes);
+        let peak_bytes = picture.saturating_add(beside).saturating_add(rows).saturating_add(copy);
         let (pieces, fault) = match (self.head.finish(), fault) {
             (Ok(pieces), fault) => (pieces, fault),
             (Err(error), fault) => (Vec::new(), fault.or(Some(error))),

@@ -1,6 +1,6 @@
 //! Twin of `shaders/horizontal.wgsl`: one row through a kernel along x.
 
-use super::row::Shape;
+use super::row::{Light, Shape};
 use super::transpose;
 pub use super::transpose::ROWS;
 use crate::pixels::kernel::{Kernel, LANES, Row};
@@ -116,7 +116,7 @@ impl Block {
     }
 
     /// What [`run`] does, for at most [`ROWS`] rows; but that it sums in the order of the taps.
-    pub fn run(&mut self, kernel: &Kernel, sources: &[&[f32]], from: Shape, targets: &mut [f32], to: Shape) {
+    pub fn run<T: Light>(&mut self, kernel: &Kernel, sources: &[&[T]], from: Shape, targets: &mut [f32], to: Shape) {
         let mut targets: Vec<&mut [f32]> = targets.chunks_exact_mut(to.len()).collect();
         for plane in 0..from.planes.min(to.planes) {
             transpose::lay(sources, plane * from.pitch, &mut self.source);

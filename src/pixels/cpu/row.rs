@@ -1,8 +1,5 @@
 //! Rows of linear light: from 8-bit pixels and back.
 
-use std::sync::LazyLock;
-
-use super::lookup::{Table, look_up};
 use crate::pixels::kernel::LANES;
 use crate::pixels::pixmap::Layout;
 use crate::pixels::srgb::{LINEAR_FROM_CODE, clamped, codes_from_linear, rounded};
@@ -46,40 +43,33 @@ impl Shape {
     }
 }
 
-/// Linear light of each code.
-static LIGHT: LazyLock<Table> = LazyLock::new(|| Table::new(*LINEAR_FROM_CODE));
+/// What a row is made of: linear light, or what is easily turned into it.
+pub trait Light: Copy + Default {
+    /// As linear light.
+    fn light(self) -> f32;
+}
 
-/// Alpha of each opacity.
-static ALPHA: Table = {
-    let mut table = [0.0; 256];
-    let mut opacity = 0_u8;
-    while opacity < 255 {
-        opacity += 1;
-        table[opacity as usize] = opacity as f32 / 255.0;
+impl Light for f32 {
+    #[inline(always)]
+    fn light(self) -> f32 {
+        self
     }
-    Table::new(table)
-};
+}
 
 /// Fills `planar` (of `shape`) from a row of 8-bit pixels: sRGB to linear light, straight to premultiplied alpha.
 pub fn linearise(pixels: &[u8], layout: Layout, planar: &mut [f32], shape: Shape) {
-    let (first, rest) = planar.split_at_mut(shape.pitch.min(planar.len()));
-    let (second, rest) = rest.split_at_mut(shape.pitch.min(rest.len()));
-    let (third, fourth) = rest.split_at_mut(shape.pitch.min(rest.len()));
-    let light = &*LIGHT;
-    match layout {
-        Layout::Luma => look_up(pixels.as_chunks::<1>().0, [light], [first]),
-        Layout::LumaAlpha => {
-            look_up(pixels.as_chunks::<2>().0, [light, &ALPHA], [first, second]);
-            premultiply(first, second, pixels.len() / 2);
+    let channels = layout.channels();
+    let colours = if layout.has_alpha() { channels - 1 } else { channels };
+    let light = &*LINEAR_FROM_CODE;
+    for (plane, channel) in planar.chunks_exact_mut(shape.pitch).zip(0..channels) {
+        let codes = pixels.iter().skip(channel).step_by(channels);
+        for (sample, &code) in plane.iter_mut().zip(codes) {
+            *sample = if channel < colours { light[usize::from(code)] } else { f32::from(code) / 255.0 };
         }
-        Layout::Rgb => look_up(pixels.as_chunks::<3>().0, [light; 3], [first, second, third]),
-        Layout::Rgba => {
-            let tables = [light, light, light, &ALPHA];
-            look_up(pixels.as_chunks::<4>().0, tables, [first, second, third, fourth]);
-            for colours in [first, second, third] {
-                premultiply(colours, fourth, pixels.len() / 4);
-            }
-        }
+    }
+    if layout.has_alpha() {
+        let (planes, alpha) = planar.split_at_mut(shape.pitch * colours);
+        planes.chunks_exact_mut(shape.pitch).for_each(|plane| premultiply(plane, alpha, shape.width));
     }
 }
 
@@ -95,16 +85,9 @@ fn premultiply(plane: &mut [f32], alpha: &[f32], width: usize) {
 const BLOCK: usize = 16;
 
 /// Fills a row of 8-bit pixels from `planar` (of `shape`): premultiplied to straight alpha, linear light to sRGB,
-/// rounded once. The colours of `planar` are left un-premultiplied.
+/// rounded once.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-pub fn encode(planar: &mut [f32], shape: Shape, layout: Layout, pixels: &mut [u8]) {
-    if layout.has_alpha() {
-        let colours = shape.pitch * (shape.planes - 1);
-        let (colours, alpha) = planar.split_at_mut(colours.min(planar.len()));
-        for plane in colours.chunks_exact_mut(shape.pitch) {
-            straighten(plane, alpha);
-        }
-    }
+pub fn encode(planar: &[f32], shape: Shape, layout: Layout, pixels: &mut [u8]) {
     let (first, rest) = planar.split_at(shape.pitch.min(planar.len()));
     let (second, rest) = rest.split_at(shape.pitch.min(rest.len()));
     let (third, fourth) = rest.split_at(shape.pitch.min(rest.len()));
@@ -118,7 +101,8 @@ pub fn encode(planar: &mut [f32], shape: Shape, layout: Layout, pixels: &mut [u8
         Layout::LumaAlpha => {
             let pixels = pixels.as_chunks_mut::<2>().0.chunks_mut(BLOCK);
             for ((pixels, grey), alpha) in pixels.zip(first).zip(second) {
-                let codes = codes_from_linear(grey).into_iter().zip(opacities(alpha));
+                let grey = codes_from_linear(&straightened(grey, &inverse(alpha)));
+                let codes = grey.into_iter().zip(opacities(alpha));
                 pixels.iter_mut().zip(codes).for_each(|(pixel, (grey, opacity))| *pixel = seen([grey, opacity]));
             }
         }
@@ -133,7 +117,10 @@ pub fn encode(planar: &mut [f32], shape: Shape, layout: Layout, pixels: &mut [u8
         Layout::Rgba => {
             let pixels = pixels.as_chunks_mut::<4>().0.chunks_mut(BLOCK);
             for ((((pixels, red), green), blue), alpha) in pixels.zip(first).zip(second).zip(third).zip(fourth) {
-                let (red, green, blue) = (codes_from_linear(red), codes_from_linear(green), codes_from_linear(blue));
+                let inverse = inverse(alpha);
+                let red = codes_from_linear(&straightened(red, &inverse));
+                let green = codes_from_linear(&straightened(green, &inverse));
+                let blue = codes_from_linear(&straightened(blue, &inverse));
                 let codes = red.into_iter().zip(green).zip(blue).zip(opacities(alpha));
                 pixels.iter_mut().zip(codes).for_each(|(pixel, (((r, g), b), a))| *pixel = seen([r, g, b, a]));
             }
@@ -141,12 +128,24 @@ pub fn encode(planar: &mut [f32], shape: Shape, layout: Layout, pixels: &mut [u8
     }
 }
 
-/// Divides a plane of premultiplied colour by alpha; 0 where alpha is not positive.
+/// What premultiplied colour is multiplied by: 0 where alpha is not positive.
 #[inline(always)]
-fn straighten(plane: &mut [f32], alpha: &[f32]) {
-    for (colour, &alpha) in plane.iter_mut().zip(alpha) {
-        *colour = if alpha > 0.0 { *colour / alpha } else { 0.0 };
+fn inverse(alpha: &[f32; BLOCK]) -> [f32; BLOCK] {
+    let mut inverse = [0.0; BLOCK];
+    for (inverse, &alpha) in inverse.iter_mut().zip(alpha) {
+        *inverse = if alpha > 0.0 { 1.0 / alpha } else { 0.0 };
     }
+    inverse
+}
+
+/// Straight colour. One division for all channels of a pixel, and then products.
+#[inline(always)]
+fn straightened(colour: &[f32; BLOCK], inverse: &[f32; BLOCK]) -> [f32; BLOCK] {
+    let mut straight = [0.0; BLOCK];
+    for ((straight, colour), inverse) in straight.iter_mut().zip(colour).zip(inverse) {
+        *straight = colour * inverse;
+    }
+    straight
 }
 
 #[inline(always)]
@@ -186,7 +185,7 @@ mod tests {
             let mut planar = shape.zeros();
             linearise(&row, layout, &mut planar, shape);
             let mut back = vec![0; row.len()];
-            encode(&mut planar, shape, layout, &mut back);
+            encode(&planar, shape, layout, &mut back);
             assert_eq!(back, row, "{layout:?}");
         }
     }
@@ -197,7 +196,7 @@ mod tests {
         let mut planar = shape.zeros();
         linearise(&[200, 100, 50, 0, 200, 100, 50, 1], Layout::Rgba, &mut planar, shape);
         let mut back = vec![9; 8];
-        encode(&mut planar, shape, Layout::Rgba, &mut back);
+        encode(&planar, shape, Layout::Rgba, &mut back);
         assert_eq!(back, [0, 0, 0, 0, 200, 100, 50, 1]);
     }
 }

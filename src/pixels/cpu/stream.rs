@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::pairs::{self, Pair};
 use super::row::{self, Shape};
 use super::sums::{BATCH, Sums, TILE, Tiles};
 use super::{CpuError, chroma, colour, horizontal, orient, sharpen, vertical};
@@ -20,7 +21,7 @@ pub fn run_all(plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Vec<Pictu
     let region = plan.region();
     let shape = Shape::new(region.size.width, layout.channels());
     let mut lines: Vec<Line<'_>> = plan.chains().iter().map(|chain| Line::new(chain, layout)).collect();
-    let mut tiles = Tiles::new(layout.channels());
+    let mut tiles = Tiles::new(layout.channels(), BATCH);
     let mut linear = shape.zeros();
     let mut converted = Vec::new();
     let end = region.y + region.size.height;
@@ -34,8 +35,8 @@ pub fn run_all(plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Vec<Pictu
             for line in &mut lines {
                 match line.stages.first() {
                     None => line.sink.copy(line.chain, region.x, y, pixels),
-                    Some(Stage::Sums(_)) => {}
-                    Some(Stage::Filter(_) | Stage::Sharpen { .. } | Stage::Colour { .. }) => {
+                    Some(Stage::Pairs(_)) => {}
+                    Some(Stage::Sums(..) | Stage::Filter(_) | Stage::Sharpen { .. } | Stage::Colour { .. }) => {
                         if !is_linear {
                             row::linearise(pixels, layout, &mut linear, shape);
                             is_linear = true;
@@ -50,8 +51,8 @@ pub fn run_all(plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Vec<Pictu
 }
 
 /// Gives a batch of rows to those lines that begin with sums: each tile is linearised once for all of them.
-fn add(lines: &mut [Line<'_>], rows: &[&[u8]], (layout, shape): (Layout, Shape), tiles: &mut Tiles) {
-    let mut all: Vec<&mut Sums<'_>> = lines.iter_mut().filter_map(Line::sums).collect();
+fn add(lines: &mut [Line<'_>], rows: &[&[u8]], (layout, shape): (Layout, Shape), tiles: &mut Tiles<Pair>) {
+    let mut all: Vec<&mut Sums<'_, Pair>> = lines.iter_mut().filter_map(Line::sums).collect();
     if all.is_empty() {
         return;
     }
@@ -62,7 +63,7 @@ fn add(lines: &mut [Line<'_>], rows: &[&[u8]], (layout, shape): (Layout, Shape),
     }
     all.into_iter().for_each(|sums| sums.end(rows.len()));
     for Line { stages, sink, .. } in lines {
-        if let Some((first @ Stage::Sums(_), later)) = stages.split_first_mut() {
+        if let Some((first @ Stage::Pairs(_), later)) = stages.split_first_mut() {
             while let Some((row, shape)) = first.make() {
                 push(later, row, shape, sink);
             }
@@ -102,15 +103,20 @@ struct Line<'p> {
 impl<'p> Line<'p> {
     fn new(chain: &'p Chain, layout: Layout) -> Self {
         let planes = layout.channels();
-        let stages = chain.steps.iter().map(|step| Stage::new(step, planes)).collect();
+        let mut stages: Vec<Stage<'_>> = chain.steps.iter().map(|step| Stage::new(step, planes)).collect();
+        if let (Some(first @ Stage::Sums(..)), Some(Step::Filter(kernels))) = (stages.first_mut(), chain.steps.first())
+            && pairs::fits(&kernels.vertical)
+        {
+            *first = Stage::Pairs(Sums::new(kernels, planes));
+        }
         Self { chain, stages, sink: Sink::new(chain, layout) }
     }
 
     /// The sums it begins with, if it does.
-    fn sums(&mut self) -> Option<&mut Sums<'p>> {
+    fn sums(&mut self) -> Option<&mut Sums<'p, Pair>> {
         match self.stages.first_mut() {
-            Some(Stage::Sums(sums)) => Some(sums),
-            Some(Stage::Filter(_) | Stage::Sharpen { .. } | Stage::Colour { .. }) | None => None,
+            Some(Stage::Pairs(sums)) => Some(sums),
+            Some(Stage::Sums(..) | Stage::Filter(_) | Stage::Sharpen { .. } | Stage::Colour { .. }) | None => None,
         }
     }
 }
@@ -142,7 +148,7 @@ impl Sink {
     }
 
     /// Takes a row of linear light.
-    fn take(&mut self, linear: &mut [f32], shape: Shape) {
+    fn take(&mut self, linear: &[f32], shape: Shape) {
         if self.orientation == Orientation::UPRIGHT {
             let start = self.pixels.len();
             self.pixels.resize(start + shape.width * shape.planes, 0);
@@ -180,8 +186,10 @@ impl Sink {
 
 /// One step and the rows it waits with.
 enum Stage<'p> {
-    /// A filter along y first.
-    Sums(Sums<'p>),
+    /// A filter along y first, of the source.
+    Pairs(Sums<'p, Pair>),
+    /// A filter along y first, of the rows of another step.
+    Sums(Sums<'p, f32>, Tiles<f32>),
     /// A filter along x first.
     Filter(Filter<'p>),
     Sharpen {
@@ -255,7 +263,9 @@ impl<'p> Filter<'p> {
 impl<'p> Stage<'p> {
     fn new(step: &'p Step, planes: usize) -> Self {
         match step {
-            Step::Filter(kernels) if kernels.is_y_first() => Self::Sums(Sums::new(kernels, planes)),
+            Step::Filter(kernels) if kernels.is_y_first() => {
+                Self::Sums(Sums::new(kernels, planes), Tiles::new(planes, 1))
+            }
             Step::Filter(kernels) => Self::Filter(Filter::new(kernels, planes)),
             Step::Sharpen { blur, amount, centre } => {
                 let blur = Filter::new(blur, planes);
@@ -271,7 +281,9 @@ impl<'p> Stage<'p> {
 
     fn take(&mut self, source: &[f32], from: Shape) {
         match self {
-            Self::Sums(sums) => sums.take(source, from),
+            // It is given batches of the source.
+            Self::Pairs(_) => {}
+            Self::Sums(sums, tiles) => sums.take(source, from, tiles),
             Self::Filter(filter) => filter.take(source, from),
             Self::Sharpen { blur, centre, ring, .. } => {
                 let (slot, shape) = (blur.taken % blur.taps(), blur.shape);
@@ -295,7 +307,11 @@ impl<'p> Stage<'p> {
     /// Makes the next row, if it can; returns it and its shape.
     fn make(&mut self) -> Option<(&mut [f32], Shape)> {
         match self {
-            Self::Sums(sums) => {
+            Self::Pairs(sums) => {
+                let shape = sums.shape;
+                sums.make().map(|row| (row, shape))
+            }
+            Self::Sums(sums, _) => {
                 let shape = sums.shape;
                 sums.make().map(|row| (row, shape))
             }

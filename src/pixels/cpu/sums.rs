@@ -8,94 +8,180 @@
 use std::ops::Range;
 
 use super::horizontal::{self, Block, ROWS};
-use super::row::{self, Shape};
+use super::pairs::{self, Pair};
+use super::row::{Light, Shape};
 use super::vertical::{self, GROUP};
 pub use super::vertical::{BATCH, TILE};
 use crate::pixels::kernel::{Kernel, Row};
 use crate::pixels::pixmap::Layout;
 use crate::pixels::plan::Separable;
 
-/// Bytes of a [`Tiles`] of four planes.
-pub const TILE_BYTES: u64 = 4 * (BATCH * TILE * size_of::<f32>()) as u64;
+/// Bytes of the [`Tiles`] of four planes of a source, and of a row of light.
+pub const TILE_BYTES: u64 = 4 * ((BATCH / 2 * size_of::<Pair>() + size_of::<f32>()) * TILE) as u64;
+
+/// What the rows of a batch are held in. Sources of 8 bits come in [`Pair`]s, rows of an earlier step as they are.
+pub trait Samples: Copy + Default {
+    /// A weight of one source row.
+    type Scalar: Copy + Default;
+    /// The weights of all rows in a sample.
+    type Weight: Copy + Default;
+    /// A sum of products.
+    type Sum: Light;
+    /// Source rows in a sample.
+    const ROWS: usize;
+
+    /// The weights of an output row.
+    fn scalars(weights: &[f32]) -> Vec<Self::Scalar>;
+
+    /// The weights for a sample: `scalar(row)` for each source row in it.
+    fn weight(scalar: impl Fn(usize) -> Self::Scalar) -> Self::Weight;
+
+    /// `sums[g][i] += weights[r][g] * rows[r][i]`; where `fresh[g]`, sums are taken for 0.
+    fn add<const G: usize>(
+        rows: &[[Self; TILE]],
+        weights: &[[Self::Weight; GROUP]],
+        fresh: [bool; GROUP],
+        sums: [&mut [Self::Sum]; G],
+    );
+}
+
+impl Samples for f32 {
+    type Scalar = Self;
+    type Weight = Self;
+    type Sum = Self;
+    const ROWS: usize = 1;
+
+    fn scalars(weights: &[f32]) -> Vec<Self> {
+        weights.to_vec()
+    }
+
+    fn weight(scalar: impl Fn(usize) -> Self) -> Self {
+        scalar(0)
+    }
+
+    fn add<const G: usize>(
+        rows: &[[Self; TILE]],
+        weights: &[[Self; GROUP]],
+        fresh: [bool; GROUP],
+        sums: [&mut [Self]; G],
+    ) {
+        vertical::add(rows, weights, fresh, sums);
+    }
+}
+
+impl Samples for Pair {
+    type Scalar = i16;
+    type Weight = Self;
+    type Sum = i32;
+    const ROWS: usize = 2;
+
+    fn scalars(weights: &[f32]) -> Vec<i16> {
+        pairs::weights(weights)
+    }
+
+    fn weight(scalar: impl Fn(usize) -> i16) -> Self {
+        [scalar(0), scalar(1)]
+    }
+
+    fn add<const G: usize>(
+        rows: &[[Self; TILE]],
+        weights: &[[Self; GROUP]],
+        fresh: [bool; GROUP],
+        sums: [&mut [i32]; G],
+    ) {
+        pairs::add(rows, weights, fresh, sums);
+    }
+}
 
 /// A part of a batch of source rows: at most [`BATCH`] rows, [`TILE`] pixels of each, linear light, premultiplied.
-pub struct Tiles {
-    /// A plane after the other; [`BATCH`] rows each.
-    rows: Vec<[f32; TILE]>,
+pub struct Tiles<S> {
+    /// A plane after the other.
+    rows: Vec<[S; TILE]>,
+    planes: usize,
     /// The first pixel.
     at: usize,
 }
 
-impl Tiles {
-    /// Room for `planes` planes.
+impl<S: Samples> Tiles<S> {
+    /// Room for `planes` planes of `rows` source rows.
     #[must_use]
-    pub fn new(planes: usize) -> Self {
-        Self { rows: vec![[0.0; TILE]; planes * BATCH], at: 0 }
+    pub fn new(planes: usize, rows: usize) -> Self {
+        Self { rows: vec![[S::default(); TILE]; planes * rows.div_ceil(S::ROWS)], planes, at: 0 }
     }
+}
 
-    /// Fills it with the pixels from `at` on of rows of 8-bit pixels; zeros behind the last pixel.
+impl Tiles<Pair> {
+    /// Fills it with the pixels from `at` on of rows of 8-bit pixels. What was behind the last pixel stays there.
     pub fn linearise(&mut self, rows: &[&[u8]], layout: Layout, at: usize) {
         let channels = layout.channels();
-        for (pixels, target) in rows.iter().zip(0..BATCH) {
-            let part = pixels.get(at * channels..).unwrap_or(&[]);
-            let part = part.get(..TILE * channels).unwrap_or(part);
-            let width = part.len() / channels;
-            let planar = self.rows.get_mut(target..).unwrap_or(&mut []).as_flattened_mut();
-            row::linearise(part, layout, planar, Shape { width, pitch: BATCH * TILE, planes: channels });
-            self.end(target, width);
+        let pairs = BATCH / 2;
+        for (rows, pair) in rows.chunks(2).zip(0..pairs) {
+            // One that has none below it goes with itself: the weight of that is 0.
+            let [first, second] = [rows.first(), rows.last()].map(|row| {
+                let part = row.and_then(|row| row.get(at * channels..)).unwrap_or(&[]);
+                part.get(..TILE * channels).unwrap_or(part)
+            });
+            let mut planes = self.rows.chunks_exact_mut(pairs).filter_map(|plane| plane.get_mut(pair));
+            let planes = std::array::from_fn(|_| planes.next().map_or(&mut [][..], |row| row.as_mut_slice()));
+            pairs::linearise([first, second], layout, planes);
         }
         self.at = at;
     }
+}
 
-    /// Fills it with the pixels from `at` on of one row of `shape`.
+impl Tiles<f32> {
+    /// Fills it with the pixels from `at` on of one row of `shape`; zeros behind the last pixel.
     fn copy(&mut self, planar: &[f32], shape: Shape, at: usize) {
-        for (plane, target) in planar.chunks_exact(shape.pitch).zip(self.rows.chunks_exact_mut(BATCH)) {
+        for (plane, target) in planar.chunks_exact(shape.pitch).zip(&mut self.rows) {
             let part = plane.get(at..shape.width).unwrap_or(&[]);
-            if let Some(target) = target.first_mut() {
-                target.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
-            }
+            let part = part.get(..TILE).unwrap_or(part);
+            let (to, behind) = target.split_at_mut(part.len());
+            to.copy_from_slice(part);
+            behind.fill(0.0);
         }
-        self.end(0, shape.width - at.min(shape.width));
         self.at = at;
-    }
-
-    /// Zeros behind `width` pixels of a row.
-    fn end(&mut self, row: usize, width: usize) {
-        for plane in self.rows.chunks_exact_mut(BATCH) {
-            if let Some(behind) = plane.get_mut(row).and_then(|row| row.get_mut(width..)) {
-                behind.fill(0.0);
-            }
-        }
     }
 }
 
 /// Output rows that a batch is added to together.
-struct Group {
+struct Group<S: Samples> {
     /// Where their sums are.
     slots: [usize; GROUP],
     /// How many they are.
     len: usize,
-    /// The rows of the batch that they read.
+    /// Those to which nothing was added yet.
+    fresh: [bool; GROUP],
+    /// The rows of the tiles that they read.
     first: usize,
     /// The weight of each of those rows in each output row.
-    weights: Vec<[f32; GROUP]>,
+    weights: Vec<[S::Weight; GROUP]>,
+}
+
+/// An output row that is begun and not yet made.
+struct Begun<S: Samples> {
+    /// Its weights, one a tap.
+    weights: Vec<S::Scalar>,
+    /// Its sums so far: a planar row.
+    sums: Vec<S::Sum>,
 }
 
 /// The sums of the output rows under way.
-pub struct Sums<'p> {
+pub struct Sums<'p, S: Samples> {
     kernels: &'p Separable,
     /// Rows between the passes.
     between: Shape,
     /// Rows of the result.
     pub shape: Shape,
-    /// Sums of the output rows that are begun and not yet made: row `y` is in slot `y % sums.len()`.
-    sums: Vec<Vec<f32>>,
+    /// The output rows that are begun and not yet made: row `y` is in slot `y % rows.len()`.
+    rows: Vec<Begun<S>>,
     /// The rows that were filtered along x last.
     out: Vec<f32>,
     /// Where they are filtered together.
     block: Option<Block>,
+    /// Or the light of one.
+    light: Vec<f32>,
     /// What to do with the batch.
-    groups: Vec<Group>,
+    groups: Vec<Group<S>>,
     /// Source rows before the batch.
     taken: usize,
     /// Output rows begun so far.
@@ -106,44 +192,45 @@ pub struct Sums<'p> {
     across: usize,
     /// Output rows made so far.
     made: usize,
-    tiles: Tiles,
 }
 
-impl<'p> Sums<'p> {
+impl<'p, S: Samples> Sums<'p, S> {
     /// Sums for pictures of `planes` channels.
     #[must_use]
     pub fn new(kernels: &'p Separable, planes: usize) -> Self {
         let between = Shape::new(kernels.source().width, planes);
         let shape = Shape::new(kernels.target().width, planes);
         let block = horizontal::in_blocks(&kernels.horizontal).then(|| Block::new(between, shape));
-        let together = if block.is_some() { ROWS } else { 1 };
+        let (together, light) = if block.is_some() { (ROWS, Vec::new()) } else { (1, between.zeros()) };
         // Rows under way, and rows that wait until there is a block of them.
         let slots = kernels.vertical.most_begun(BATCH) + together - 1;
+        let row = || Begun { weights: Vec::new(), sums: vec![S::Sum::default(); between.len()] };
         Self {
             kernels,
             between,
             shape,
-            sums: (0..slots).map(|_| between.zeros()).collect(),
+            rows: (0..slots).map(|_| row()).collect(),
             out: vec![0.0; shape.len() * together],
             block,
+            light,
             groups: Vec::new(),
             taken: 0,
             begun: 0,
             whole: 0,
             across: 0,
             made: 0,
-            tiles: Tiles::new(planes),
         }
     }
 
     /// Prepares for the next `batch` rows, at most [`BATCH`]. Every row that could be made must have been.
     pub fn begin(&mut self, batch: usize) {
         let kernel = &self.kernels.vertical;
-        let slots = self.sums.len();
-        let new = kernel.rows().iter().skip(self.begun);
-        for _ in new.take_while(|row| (row.first as usize) < self.taken + batch) {
-            if let Some(sums) = self.sums.get_mut(self.begun % slots) {
-                sums.fill(0.0);
+        let slots = self.rows.len();
+        let old = self.begun;
+        let new = kernel.rows().iter().skip(old);
+        for &row in new.take_while(|row| (row.first as usize) < self.taken + batch) {
+            if let Some(Begun { weights, .. }) = self.rows.get_mut(self.begun % slots) {
+                *weights = S::scalars(kernel.row_weights(row).get(..kernel.taps() as usize).unwrap_or(&[]));
             }
             self.begun += 1;
         }
@@ -152,18 +239,18 @@ impl<'p> Sums<'p> {
         while first < self.begun {
             let outputs = first..first + group_len(self.begun - first);
             first = outputs.end;
-            self.groups.push(Group::new(kernel, outputs, slots, self.taken..self.taken + batch));
+            self.groups.push(Group::new(kernel, outputs, old, &self.rows, self.taken..self.taken + batch));
         }
     }
 
     /// Adds a part of the batch.
-    pub fn add(&mut self, tiles: &Tiles) {
+    pub fn add(&mut self, tiles: &Tiles<S>) {
         for group in &self.groups {
             match group.len {
-                1 => group.add::<1>(&mut self.sums, self.between, tiles),
-                2 => group.add::<2>(&mut self.sums, self.between, tiles),
-                3 => group.add::<3>(&mut self.sums, self.between, tiles),
-                _ => group.add::<GROUP>(&mut self.sums, self.between, tiles),
+                1 => group.add::<1>(&mut self.rows, self.between, tiles),
+                2 => group.add::<2>(&mut self.rows, self.between, tiles),
+                3 => group.add::<3>(&mut self.rows, self.between, tiles),
+                _ => group.add::<GROUP>(&mut self.rows, self.between, tiles),
             }
         }
     }
@@ -174,18 +261,6 @@ impl<'p> Sums<'p> {
         let kernel = &self.kernels.vertical;
         let open = kernel.rows().iter().skip(self.whole);
         self.whole += open.take_while(|row| (row.first + kernel.taps()) as usize <= self.taken).count();
-    }
-
-    /// Takes one row of linear light.
-    pub fn take(&mut self, planar: &[f32], shape: Shape) {
-        self.begin(1);
-        let mut tiles = std::mem::replace(&mut self.tiles, Tiles { rows: Vec::new(), at: 0 });
-        for at in (0..self.between.pitch).step_by(TILE) {
-            tiles.copy(planar, shape, at);
-            self.add(&tiles);
-        }
-        self.tiles = tiles;
-        self.end(1);
     }
 
     /// Makes the next output row, if all it needs was added, and a block is full or the picture at its end.
@@ -203,23 +278,37 @@ impl<'p> Sums<'p> {
     fn cross(&mut self) {
         let Separable { horizontal, vertical } = self.kernels;
         let waiting = self.whole - self.across;
-        let slots = self.sums.len();
-        let row = |at: usize| self.sums.get(at % slots).map_or(&[][..], Vec::as_slice);
+        let slots = self.rows.len();
+        let row = |at: usize| self.rows.get(at % slots).map_or(&[][..], |row| row.sums.as_slice());
         match &mut self.block {
             None if waiting == 0 => {}
             None => {
-                horizontal::run(horizontal, row(self.across), self.between, &mut self.out, self.shape);
+                let sums = row(self.across);
+                self.light.iter_mut().zip(sums).for_each(|(light, sum)| *light = sum.light());
+                horizontal::run(horizontal, &self.light, self.between, &mut self.out, self.shape);
                 self.across += 1;
             }
             Some(block) => {
                 let rows = waiting.min(ROWS);
                 if rows == ROWS || self.taken == vertical.source_len() as usize {
-                    let rows: Vec<&[f32]> = (self.across..self.across + rows).rev().map(row).collect();
+                    let rows: Vec<&[S::Sum]> = (self.across..self.across + rows).rev().map(row).collect();
                     block.run(horizontal, &rows, self.between, &mut self.out, self.shape);
                     self.across += rows.len();
                 }
             }
         }
+    }
+}
+
+impl Sums<'_, f32> {
+    /// Takes one row of linear light.
+    pub fn take(&mut self, planar: &[f32], shape: Shape, tiles: &mut Tiles<f32>) {
+        self.begin(1);
+        for at in (0..self.between.pitch).step_by(TILE) {
+            tiles.copy(planar, shape, at);
+            self.add(tiles);
+        }
+        self.end(1);
     }
 }
 
@@ -233,38 +322,43 @@ const fn group_len(left: usize) -> usize {
     }
 }
 
-impl Group {
-    /// How the source rows `batch` are added to the output rows `outputs`; row `y` is in slot `y % slots`.
-    fn new(kernel: &Kernel, outputs: Range<usize>, slots: usize, batch: Range<usize>) -> Self {
-        let places = std::array::from_fn(|at| (outputs.start + at) % slots);
+impl<S: Samples> Group<S> {
+    /// How the source rows `batch` are added to the output rows `outputs`, of which those from `old` on are fresh; row `y`
+    /// is in slot `y % begun.len()`.
+    fn new(kernel: &Kernel, outputs: Range<usize>, old: usize, begun: &[Begun<S>], batch: Range<usize>) -> Self {
+        let fresh = std::array::from_fn(|at| outputs.start + at >= old);
+        let slots = std::array::from_fn(|at| (outputs.start + at) % begun.len());
         let rows = kernel.rows().get(outputs).unwrap_or(&[]);
         let taps = kernel.taps() as usize;
         // `first` never falls: the first output row reads the first source row, the last the last.
         let start = rows.first().map_or(batch.end, |row| batch.start.max(row.first as usize));
         let end = rows.last().map_or(batch.start, |row| batch.end.min(row.first as usize + taps));
-        let weight = |row: Row, source: usize| {
-            let tap = source.checked_sub(row.first as usize)?;
-            kernel.row_weights(row).get(..taps)?.get(tap).copied()
+        let scalar = |row: Row, slot: usize, source: usize| {
+            let tap = source.checked_sub(row.first as usize).filter(|_| source < batch.end)?;
+            begun.get(slot)?.weights.get(tap).copied()
         };
-        let weights = (start..end).map(|source| {
-            let mut weights = [0.0; GROUP];
-            for (slot, &row) in weights.iter_mut().zip(rows) {
-                *slot = weight(row, source).unwrap_or(0.0);
+        let samples = (start - batch.start) / S::ROWS..end.saturating_sub(batch.start).div_ceil(S::ROWS);
+        let weights = samples.clone().map(|sample| {
+            let mut weights = [S::Weight::default(); GROUP];
+            for ((weight, &row), slot) in weights.iter_mut().zip(rows).zip(slots) {
+                let source = batch.start + sample * S::ROWS;
+                *weight = S::weight(|below| scalar(row, slot, source + below).unwrap_or_default());
             }
             weights
         });
-        Self { slots: places, len: rows.len(), first: start - batch.start, weights: weights.collect() }
+        Self { slots, len: rows.len(), fresh, first: samples.start, weights: weights.collect() }
     }
 
-    fn add<const G: usize>(&self, sums: &mut [Vec<f32>], shape: Shape, tiles: &Tiles) {
+    fn add<const G: usize>(&self, rows: &mut [Begun<S>], shape: Shape, tiles: &Tiles<S>) {
         let Some(&slots) = self.slots.first_chunk::<G>() else { return };
         // No more output rows are under way than there are slots, so no two of them share one.
-        let Ok(mut sums) = sums.get_disjoint_mut(slots) else { return };
+        let Ok(mut begun) = rows.get_disjoint_mut(slots) else { return };
         let len = TILE.min(shape.pitch - tiles.at);
         let rows = self.first..self.first + self.weights.len();
-        for (plane, at) in tiles.rows.chunks_exact(BATCH).zip((tiles.at..).step_by(shape.pitch)) {
-            let parts = sums.each_mut().map(|sums| sums.get_mut(at..at + len).unwrap_or_default());
-            vertical::add(plane.get(rows.clone()).unwrap_or(&[]), &self.weights, parts);
+        let planes = tiles.rows.chunks_exact(tiles.rows.len() / tiles.planes);
+        for (plane, at) in planes.zip((tiles.at..).step_by(shape.pitch)) {
+            let parts = begun.each_mut().map(|row| row.sums.get_mut(at..at + len).unwrap_or_default());
+            S::add(plane.get(rows.clone()).unwrap_or(&[]), &self.weights, self.fresh, parts);
         }
     }
 }
@@ -272,6 +366,7 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pixels::cpu::row;
     use crate::pixels::kernel::gaussian;
     use crate::pixels::kernel::resample::{ResizeFilter, resample};
 
@@ -293,18 +388,18 @@ mod tests {
         vertical.rows().iter().map(|&row| down(row)).map(|between| across(&between)).collect()
     }
 
-    fn made(sums: &mut Sums<'_>, all: &mut Vec<Vec<f32>>) {
+    fn made<S: Samples>(sums: &mut Sums<'_, S>, all: &mut Vec<Vec<f32>>) {
         let shape = sums.shape;
         while let Some(row) = sums.make() {
             all.push(row.chunks_exact(shape.pitch).flat_map(|plane| plane[..shape.width].to_vec()).collect());
         }
     }
 
-    /// By batches of codes, and row by row of light.
-    fn both_ways(kernels: &Separable, codes: &[Vec<u8>], rows: &[Vec<f32>], from: Shape) -> [Vec<Vec<f32>>; 2] {
-        let (mut batched, mut single) = (Vec::new(), Vec::new());
-        let (mut sums, mut tiles) = (Sums::new(kernels, 4), Tiles::new(4));
-        for batch in codes.chunks(BATCH) {
+    /// Codes in batches of at most so many rows.
+    fn of_codes(kernels: &Separable, codes: &[Vec<u8>], from: Shape, rows: usize) -> Vec<Vec<f32>> {
+        let mut all = Vec::new();
+        let (mut sums, mut tiles) = (Sums::new(kernels, 4), Tiles::new(4, BATCH));
+        for batch in codes.chunks(rows) {
             let batch: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
             sums.begin(batch.len());
             for at in (0..from.pitch).step_by(TILE) {
@@ -312,14 +407,20 @@ mod tests {
                 sums.add(&tiles);
             }
             sums.end(batch.len());
-            made(&mut sums, &mut batched);
+            made(&mut sums, &mut all);
         }
-        let mut sums = Sums::new(kernels, 4);
+        all
+    }
+
+    /// Light row by row.
+    fn of_light(kernels: &Separable, rows: &[Vec<f32>], from: Shape) -> Vec<Vec<f32>> {
+        let mut all = Vec::new();
+        let (mut sums, mut tiles) = (Sums::new(kernels, 4), Tiles::new(4, 1));
         for row in rows {
-            sums.take(row, from);
-            made(&mut sums, &mut single);
+            sums.take(row, from, &mut tiles);
+            made(&mut sums, &mut all);
         }
-        [batched, single]
+        all
     }
 
     #[test]
@@ -353,15 +454,24 @@ mod tests {
             let kernels = Separable { horizontal, vertical };
             let taps = (kernels.horizontal.taps(), kernels.vertical.taps());
             let want = plain(&kernels, &rows, from, 1.0);
-            let close = |got: &[Vec<f32>], want: &[Vec<f32>]| {
-                let far = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-6;
+            let close = |got: &[Vec<f32>], want: &[Vec<f32>], by: f32| {
+                let far = |(a, b): (&f32, &f32)| (a - b).abs() > by;
                 got.len() == want.len() && !got.iter().flatten().zip(want.iter().flatten()).any(far)
             };
-            let [batched, single] = both_ways(&kernels, &codes, &rows, from);
+            let light = of_light(&kernels, &rows, from);
             // Many taps along x are added up in lanes; all else is in the order of the taps.
-            assert!(batched == single && close(&batched, &want), "{taps:?} taps");
-            assert!(!horizontal::in_blocks(&kernels.horizontal) || batched == want, "{taps:?} taps: to the bit");
-            assert!(!close(&batched, &plain(&kernels, &rows, from, 1.000_01)), "{taps:?} taps: the control");
+            assert!(close(&light, &want, 1e-6), "{taps:?} taps");
+            assert!(!horizontal::in_blocks(&kernels.horizontal) || light == want, "{taps:?} taps: to the bit");
+            let wrong = plain(&kernels, &rows, from, 1.000_01);
+            assert!(!close(&light, &wrong, 1e-6), "{taps:?} taps: the control");
+            // Samples of 16 bits and weights of 15.
+            let whole = of_codes(&kernels, &codes, from, BATCH);
+            assert!(pairs::fits(&kernels.vertical) && close(&whole, &want, 5e-5), "{taps:?} taps");
+            let wrong = plain(&kernels, &rows, from, 1.000_1);
+            assert!(!close(&whole, &wrong, 5e-5), "{taps:?} taps: the control");
+            for rows in [1, 3, BATCH - 1] {
+                assert!(of_codes(&kernels, &codes, from, rows) == whole, "{taps:?} taps, batches of {rows} rows");
+            }
         }
     }
 }

@@ -8,7 +8,7 @@
 const BLOCK: usize = 32;
 
 /// Pixels of a row of a tile. The planes of a tile fit the first-level cache together.
-pub const TILE: usize = 256;
+pub const TILE: usize = 512;
 
 /// Rows added together: as many as a tile has.
 pub const BATCH: usize = 8;
@@ -45,18 +45,26 @@ fn sums<const N: usize>(weights: &[f32], rows: &[&[f32]], at: usize) -> [f32; N]
     sums
 }
 
-/// `sums[g][i] += weights[r][g] * rows[r][i]`, for `G` output rows, at most [`GROUP`]: a sample is loaded once for all of
+/// `sums[g][i] += weights[r][g] * rows[r][i]`, for `G` output rows, at most [`GROUP`]; where `fresh[g]`, sums are taken
+/// for 0. A sample is loaded once for all of
 /// them, and their sums stay in registers while the rows go by. `sums` are of one length, a multiple of 16 and at most
 /// [`TILE`]. Costs `G * rows * length` multiply-adds.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
-pub fn add<const G: usize>(rows: &[[f32; TILE]], weights: &[[f32; GROUP]], sums: [&mut [f32]; G]) {
+pub fn add<const G: usize>(
+    rows: &[[f32; TILE]],
+    weights: &[[f32; GROUP]],
+    fresh: [bool; GROUP],
+    sums: [&mut [f32]; G],
+) {
     let sums = sums.map(|sums| sums.as_chunks_mut::<16>().0);
     let blocks = sums.iter().fold(TILE / 16, |blocks, sums| blocks.min(sums.len()));
     #[expect(clippy::needless_range_loop, reason = "zipped, it is vectorised across rows: 30 times slower")]
     for at in 0..blocks {
         let mut block = [[0.0; 16]; G];
         for g in 0..G {
-            block[g] = sums[g][at];
+            if !fresh[g] {
+                block[g] = sums[g][at];
+            }
         }
         for (row, weights) in rows.iter().zip(weights) {
             let samples = &row.as_chunks::<16>().0[at];

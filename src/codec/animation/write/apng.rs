@@ -3,10 +3,12 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use png::{BitDepth, BlendOp, ColorType, Compression, DisposeOp, Encoder, Filter};
+use png::{BitDepth, BlendOp, ColorType, DisposeOp, Encoder};
 
 use super::{Picture, Plays, failure};
+use crate::codec::encode::png::compression;
 use crate::codec::error::CodecError;
+use crate::domain::Effort;
 
 const NAME: &str = "APNG";
 
@@ -31,13 +33,14 @@ impl Write for Shared {
 }
 
 impl Writer {
-    pub(super) fn new(width: u32, height: u32, plays: Plays, frames: u32) -> Result<Self, CodecError> {
+    pub(super) fn new(width: u32, height: u32, effort: Effort, plays: Plays, frames: u32) -> Result<Self, CodecError> {
         let file = Shared::default();
         let mut encoder = Encoder::new(file.clone(), width, height);
         encoder.set_color(ColorType::Rgba);
         encoder.set_depth(BitDepth::Eight);
-        encoder.set_compression(Compression::Fast);
-        encoder.set_filter(Filter::Paeth);
+        let (compression, filter) = compression(effort);
+        encoder.set_compression(compression);
+        encoder.set_filter(filter);
         let animated = encoder.set_animated(frames, plays.map_or(0, std::num::NonZeroU32::get));
         let writer = animated.and_then(|()| encoder.write_header()).map_err(|error| failure(NAME, error))?;
         Ok(Self { writer, file, before: None })

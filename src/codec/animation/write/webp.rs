@@ -1,10 +1,10 @@
 //! WebP: each frame a still of its own, in the container of an animation (WebP Container Specification, RFC 9649 section 2.7).
 
 use super::{Area, Picture, Plays, failure};
-use crate::codec::encode::{self, Quality};
+use crate::codec::encode;
 use crate::codec::error::CodecError;
 use crate::codec::metadata::{array, le32};
-use crate::domain::OutputFormat;
+use crate::domain::{OutputFormat, Settings};
 use crate::pixels::{Layout, Pixmap};
 
 const NAME: &str = "WebP";
@@ -25,7 +25,7 @@ const PICTURE: [&[u8; 4]; 3] = [b"ALPH", b"VP8 ", b"VP8L"];
 pub(in crate::codec) struct Writer {
     width: u32,
     height: u32,
-    quality: Quality,
+    settings: Settings,
     plays: Plays,
     has_alpha: bool,
     /// All frames, as chunks.
@@ -34,12 +34,12 @@ pub(in crate::codec) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(width: u32, height: u32, quality: Quality, plays: Plays) -> Result<Self, CodecError> {
+    pub(super) fn new(width: u32, height: u32, settings: Settings, plays: Plays) -> Result<Self, CodecError> {
         let side = width.max(height);
         if side > MAX_SIDE {
             return Err(CodecError::TooLargeForFormat { format: NAME, side, max: MAX_SIDE });
         }
-        Ok(Self { width, height, quality, plays, has_alpha: false, frames: Vec::new(), before: None })
+        Ok(Self { width, height, settings, plays, has_alpha: false, frames: Vec::new(), before: None })
     }
 
     pub(super) fn add(&mut self, picture: Picture, delay_millis: u32) -> Result<(), CodecError> {
@@ -75,7 +75,7 @@ impl Writer {
         let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
         let pixmap =
             Pixmap::new(side(area.width), side(area.height), layout, data).map_err(|error| failure(NAME, error))?;
-        encode::encode(&pixmap, OutputFormat::Webp, self.quality)
+        encode::encode(&pixmap, OutputFormat::Webp, self.settings)
     }
 
     pub(super) fn finish(self) -> Result<Vec<u8>, CodecError> {

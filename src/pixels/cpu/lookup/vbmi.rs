@@ -1,7 +1,7 @@
 //! 64 look-ups at once by permuting bytes (AVX-512 VBMI).
 //!
-//! An instruction picks 64 bytes among 128; two of them and a blend pick among the 256 bytes of a part of the table. The
-//! four parts of 64 floats are then zipped together. No gathers: they take longer than loads one by one.
+//! An instruction picks 64 bytes among 128; two of them and a blend pick among the 256 bytes of a part of the table. Both
+//! parts of 64 numbers of both rows are then zipped together. No gathers: they take longer than loads one by one.
 
 use std::arch::x86_64::{
     __m512i, _mm512_mask_blend_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8,
@@ -15,24 +15,30 @@ const BLOCK: usize = 64;
 
 /// Looks up all whole blocks of pixels; returns how many pixels that were.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-pub(super) fn look_up<const N: usize>(pixels: &[[u8; N]], tables: [&Table; N], planes: &mut [&mut [f32]; N]) -> usize {
-    let (blocks, _) = pixels.as_chunks::<BLOCK>();
+pub(super) fn look_up<const N: usize>(
+    rows: [&[[u8; N]]; 2],
+    tables: [&Table; N],
+    planes: &mut [&mut [[u16; 2]]; N],
+) -> usize {
+    let [(above, _), (below, _)] = rows.map(<[[u8; N]]>::as_chunks::<BLOCK>);
     for ((plane, table), orders) in planes.iter_mut().zip(tables).zip(&Orders::<N>::OF) {
-        let [a, b, c, d] = &table.parts;
-        for (block, floats) in blocks.iter().zip(plane.as_chunks_mut::<BLOCK>().0) {
-            let codes = channel(block.as_flattened().as_chunks::<BLOCK>().0, orders);
-            let (a, b) = (part(a, codes), part(b, codes));
-            let (c, d) = (part(c, codes), part(d, codes));
-            let (low, low_above) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
-            let (high, high_above) = (_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d));
-            let [first, second, third, fourth] = floats.as_chunks_mut::<16>().0 else { continue };
-            *first = bytemuck::cast(_mm512_unpacklo_epi16(low, high));
-            *second = bytemuck::cast(_mm512_unpackhi_epi16(low, high));
-            *third = bytemuck::cast(_mm512_unpacklo_epi16(low_above, high_above));
-            *fourth = bytemuck::cast(_mm512_unpackhi_epi16(low_above, high_above));
+        let [low, high] = &table.parts;
+        for ((above, below), pairs) in above.iter().zip(below).zip(plane.as_chunks_mut::<BLOCK>().0) {
+            let above = channel(above.as_flattened().as_chunks::<BLOCK>().0, orders);
+            let below = channel(below.as_flattened().as_chunks::<BLOCK>().0, orders);
+            let (a, b) = (part(low, above), part(high, above));
+            let (c, d) = (part(low, below), part(high, below));
+            let (above, above_next) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
+            let (below, below_next) = (_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d));
+            let [first, second, third, fourth] = pairs.as_chunks_mut::<16>().0 else { continue };
+            *first = bytemuck::cast(_mm512_unpacklo_epi16(above, below));
+            *second = bytemuck::cast(_mm512_unpackhi_epi16(above, below));
+            *third = bytemuck::cast(_mm512_unpacklo_epi16(above_next, below_next));
+            *fourth = bytemuck::cast(_mm512_unpackhi_epi16(above_next, below_next));
         }
     }
-    planes.iter().fold(blocks.len() * BLOCK, |done, plane| done.min(plane.len() / BLOCK * BLOCK))
+    let blocks = above.len().min(below.len());
+    planes.iter().fold(blocks * BLOCK, |done, plane| done.min(plane.len() / BLOCK * BLOCK))
 }
 
 /// The codes of one channel of a block of pixels.
@@ -51,7 +57,7 @@ fn channel<const N: usize>(packed: &[[u8; BLOCK]], orders: &[[u8; BLOCK]; N]) ->
     codes
 }
 
-/// One byte of each float.
+/// One byte of each number.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn part(table: &[u8; 256], codes: __m512i) -> __m512i {
@@ -70,7 +76,7 @@ fn load(bytes: &[u8; BLOCK]) -> __m512i {
 /// The orders in which the codes of a channel are taken from the N registers of a block of pixels: the first step takes
 /// from the first two registers (the first order is for N = 1 alone), each later one from what it has and the next register.
 ///
-/// Zipping works within lanes of 16 bytes. So that floats come out in order, place `4 j + i` of lane `l` is code
+/// Zipping works within lanes of 16 bytes. So that numbers come out in order, place `4 j + i` of lane `l` is code
 /// `16 j + 4 l + i`.
 struct Orders<const N: usize>;
 

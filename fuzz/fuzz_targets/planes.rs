@@ -1,0 +1,70 @@
+//! Our own JPEG decoder against the library's: where both take a file, they see one picture.
+
+#![no_main]
+
+mod budget;
+
+use glimt::codec;
+use glimt::pixels::pixmap::Picture;
+use glimt::pixels::{Layout, Pixmap};
+use libfuzzer_sys::fuzz_target;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+/// Means of differences, in codes of 255: nothing but rounding where there is nothing but samples, and another filter
+/// between the samples of chroma.
+const SAMPLES: f64 = 1.0;
+const COLOURS: f64 = 8.0;
+
+fn library(bytes: &[u8], space: ColorSpace) -> Option<Vec<u8>> {
+    let options = DecoderOptions::default().set_strict_mode(true).jpeg_set_out_colorspace(space);
+    JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode().ok()
+}
+
+fn mean(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len(), "pictures of two sizes");
+    a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
+}
+
+/// Scans of a file; counts markers, so more than there are where one stands in a segment.
+fn scans(bytes: &[u8]) -> usize {
+    bytes.windows(2).filter(|pair| *pair == [0xFF, 0xDA]).count()
+}
+
+fuzz_target!(init: budget::quiet(), |bytes: &[u8]| {
+    if !bytes.starts_with(&[0xFF, 0xD8]) {
+        return;
+    }
+    let Ok(decoded) = codec::decode_for_engine(bytes, &budget::small()) else { return };
+    // The library is wrong about sequential files of several scans that are not one a component.
+    let progressive = bytes.windows(2).any(|pair| pair == [0xFF, 0xC2]);
+    if scans(bytes) > 1 && !progressive {
+        return;
+    }
+    match decoded.picture {
+        Picture::Planar(planes) => {
+            let (Some(rgb), Some(ycc)) = (library(bytes, ColorSpace::RGB), library(bytes, ColorSpace::YCbCr)) else {
+                return;
+            };
+            let luma: Vec<u8> = ycc.iter().step_by(3).copied().collect();
+            let off = mean(planes.luma(), &luma);
+            assert!(off <= SAMPLES, "luma is {off} off");
+            let ours = planes.to_rgb().expect("the planes are of their size");
+            let off = mean(ours.data(), &rgb);
+            assert!(off <= COLOURS, "colour is {off} off");
+        }
+        Picture::Packed(grey) if grey.layout() == Layout::Luma => against_grey(&grey, bytes),
+        Picture::Packed(_) => {}
+    }
+});
+
+fn against_grey(grey: &Pixmap, bytes: &[u8]) {
+    if let Some(luma) = library(bytes, ColorSpace::Luma)
+        && luma.len() == grey.data().len()
+    {
+        let off = mean(grey.data(), &luma);
+        assert!(off <= SAMPLES, "grey is {off} off");
+    }
+}
