@@ -4,7 +4,7 @@
 //! would be 640 MB). A step filters along the axis first that leaves less to do along the other:
 //!
 //! * Along y first ([`sums`]), for a picture that gets smaller or stays as large. A batch of source rows is cut into tiles
-//!   that fit the first-level cache; each is linearised and added to the sums of all output rows it belongs to, in whole
+//!   that fit the nearest caches; each is linearised and added to the sums of all output rows it belongs to, in whole
 //!   numbers ([`pairs`]). The pass over all source pixels has no sums across lanes, and few rows are left for the pass along x.
 //! * Along x first, for one that grows: into a ring of rows, and whenever the ring holds what the next output row needs,
 //!   along y.

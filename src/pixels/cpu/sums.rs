@@ -2,7 +2,7 @@
 //!
 //! For a picture that gets smaller, y first is the cheaper order: the pass over all source pixels runs along plain rows,
 //! with no sums across lanes, and the pass along x is over the few rows that are left. Source rows are not kept: a batch of them is
-//! cut into tiles that stay in the first-level cache while they are linearised and added to the sums of every output row
+//! cut into tiles that stay in the nearest caches while they are linearised and added to the sums of every output row
 //! they belong to.
 
 use std::ops::Range;

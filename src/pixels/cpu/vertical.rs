@@ -7,8 +7,9 @@
 /// Floats of the output row made together: they stay in registers while the rows go by.
 const BLOCK: usize = 32;
 
-/// Pixels of a row of a tile. The planes of a tile fit the first-level cache together.
-pub const TILE: usize = 512;
+/// Pixels of a row of a tile. One plane of a tile fits the first-level cache, all of them the second: shorter ones are slower,
+/// since the source is then read in shorter runs.
+pub const TILE: usize = 1024;
 
 /// Rows added together: as many as a tile has.
 pub const BATCH: usize = 8;
