@@ -21,6 +21,7 @@ mod hostile;
 mod import;
 mod late;
 mod limits;
+mod memory;
 mod metrics;
 mod original;
 mod photos;
