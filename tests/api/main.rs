@@ -5,6 +5,7 @@ mod aliases;
 mod animation;
 mod app;
 mod binary;
+mod cache;
 mod caching;
 mod cli;
 mod client;
