@@ -1,6 +1,12 @@
 //! Variants: looked up, or made once however many ask.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -78,7 +84,9 @@ pub struct Process {
     cache: Arc<Cache>,
     engines: Arc<Engines>,
     pool: Arc<Pool>,
-    flight: Flight<(Hash, VariantKey), Result<Made, ServiceError>>,
+    /// By picture, variant and how often all variants were dropped: who asks after that joins no computation that looked at a row before it.
+    flight: Flight<(Hash, VariantKey, u64), Result<Made, ServiceError>>,
+    dropped: AtomicU64,
     late: Arc<Late>,
 }
 
@@ -92,7 +100,7 @@ impl Process {
         pool: Arc<Pool>,
     ) -> Self {
         let late = Arc::new(Late::new(pool.workers()));
-        Self { options, store, cache, engines, pool, flight: Flight::default(), late }
+        Self { options, store, cache, engines, pool, flight: Flight::default(), dropped: AtomicU64::new(0), late }
     }
 
     /// What a request for `variant` is answered with: the variant, but for an AVIF that is not there and not made within its
@@ -154,8 +162,10 @@ impl Process {
         if let Some(record) = self.cache.find(&original.hash, &key).await? {
             return Ok(Made { key: stored, record, bytes: None });
         }
+        let flight_key = (original.hash, key, self.dropped.load(Ordering::Acquire));
         let (this, original) = (Arc::clone(self), original.clone());
-        self.flight.run((original.hash, key), || async move { this.make(original, variant, stored, None).await }).await
+        let make = || async move { this.make(original, variant, stored, None).await };
+        self.flight.run(flight_key, make).await.unwrap_or(Err(ServiceError::Panicked))
     }
 
     /// Forgets a variant whose file was not found, so that the next request makes it again.
@@ -165,6 +175,22 @@ impl Process {
     pub async fn forget(&self, original: &Original, variant: &Variant) -> Result<(), ServiceError> {
         let (hash, key, format) = (original.hash, variant.key(), variant.format());
         self.cache.forget_lost(&StoreKey::Variant { hash, key: key.clone(), format }, &key).await
+    }
+
+    /// Drops every variant: when this returns none of them is served any more, whoever leaves. Their files go in the background.
+    ///
+    /// # Errors
+    /// A fault of the repo.
+    pub async fn drop_all(self: &Arc<Self>) -> Result<(), ServiceError> {
+        let this = Arc::clone(self);
+        // In a task of its own: copies count again when this ends, and must not before the rows are gone.
+        let dropping = tokio::spawn(async move {
+            let count = || {
+                this.dropped.fetch_add(1, Ordering::AcqRel);
+            };
+            this.cache.drop_all(count).await
+        });
+        dropping.await.map_err(|_panicked| ServiceError::Panicked)?
     }
 
     async fn make(
