@@ -64,6 +64,8 @@ pub struct Rules {
     pub trust_imports: bool,
     /// Largest file of an upload.
     pub max_file_size_bytes: u64,
+    /// Bytes of variants in memory.
+    pub hot_cache_bytes: u64,
 }
 
 /// Why a server cannot start.
@@ -169,6 +171,7 @@ impl App {
             whitelist: config.whitelist.clone(),
             trust_imports: config.skip_validate_imports,
             max_file_size_bytes: config.max_file_size_bytes,
+            hot_cache_bytes: config.hot_cache_bytes,
         };
         let app = Self { ingest, process, cache, tickets, originals, fetcher, store, repo, engines, pool, rules };
         Ok((Arc::new(app), cleanup))

@@ -4,7 +4,7 @@
 //! Nothing is counted here. The parts keep their own counts, and a scrape reads them once, into a [`Scrape`]. Another
 //! metric is a field there and a line in its [`Collector::encode`].
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use axum::{
     extract::State,
@@ -17,9 +17,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::error::ApiError;
+use super::{Wired, error::ApiError, hot::HotStats};
 use crate::{
-    app::App,
     pixels::{
         Backend,
         exec::{Stats, route::Decision},
@@ -36,10 +35,8 @@ use crate::{
 const PREFIX: &str = "glimt";
 
 /// All metrics.
-pub(super) async fn metrics(
-    State(app): State<Arc<App>>,
-) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
-    let scrape = Scrape::new(&app);
+pub(super) async fn metrics(State(wired): State<Wired>) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
+    let scrape = Scrape::new(&wired);
     let text = scrape.text().map_err(|error| ApiError::internal(format!("the metrics: {error}")))?;
     Ok(([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], text))
 }
@@ -63,12 +60,14 @@ struct Scrape {
     late: (usize, [u64; 3]),
     cache: CacheStats,
     cache_limit_bytes: u64,
+    hot: HotStats,
     /// What is stored, in the order of [`Class::ALL`].
     held: [Held; Class::ALL.len()],
 }
 
 impl Scrape {
-    fn new(app: &App) -> Self {
+    fn new(wired: &Wired) -> Self {
+        let app = &wired.app;
         let (engines, pool) = (&app.engines, &app.pool);
         let (sent, submissions) = engines.batches();
         Self {
@@ -86,6 +85,7 @@ impl Scrape {
             late: app.process.late(),
             cache: app.cache.stats(),
             cache_limit_bytes: app.cache.limit_bytes(),
+            hot: wired.hot.stats(),
             held: Class::ALL.map(|class| app.store.usage().of(class)),
         }
     }
@@ -172,8 +172,15 @@ impl Scrape {
         page.bytes("cache_limit", "Bytes that variants may have on the disk", self.cache_limit_bytes)?;
         let help = "1 once all files of earlier runs are counted";
         page.gauge("cache_counted", help, self.cache.is_counted.into())?;
-        page.counters("cache_hits", "Variants that were found, by tier", "tier", &[("disk", self.cache.hits)])?;
-        page.counters("cache_misses", "Variants that were not found, by tier", "tier", &[("disk", self.cache.misses)])?;
+        let tiers = |memory, disk| [("memory", memory), ("disk", disk)];
+        let hits = tiers(self.hot.hits, self.cache.hits);
+        page.counters("cache_hits", "Variants that were found, by tier", "tier", &hits)?;
+        let misses = tiers(self.hot.misses, self.cache.misses);
+        let help = "Variants that were not found, by tier: those not in memory are looked for on the disk, if the picture is there";
+        page.counters("cache_misses", help, "tier", &misses)?;
+        page.bytes("hot_cache", "Bytes of variants in memory", self.hot.bytes)?;
+        page.bytes("hot_cache_limit", "Bytes that variants may have in memory", self.hot.limit_bytes)?;
+        page.gauge("hot_cache_variants", "Variants in memory", self.hot.copies)?;
         let evicted: Vec<(&str, u64)> = Eviction::ALL.map(Eviction::name).into_iter().zip(self.cache.evicted).collect();
         let help = "Variants deleted because there were too many bytes (size), or because nobody asked for them (age)";
         page.counters("cache_evictions", help, "reason", &evicted)
@@ -323,6 +330,7 @@ mod tests {
             late: (20, [21, 22, 23]),
             cache: CacheStats { hits: 24, misses: 25, evicted: [26, 27], is_counted: true },
             cache_limit_bytes: 28,
+            hot: HotStats { hits: 33, misses: 34, copies: 35, bytes: 36, limit_bytes: 37 },
             held: [Held { files: 29, bytes: 30 }, Held { files: 31, bytes: 32 }],
         };
         let text = scrape.clone().text().unwrap();
@@ -345,8 +353,13 @@ mod tests {
                 r#"glimt_stored_files{class="variants"} 31"#,
                 "glimt_cache_limit_bytes 28",
                 "glimt_cache_counted 1",
+                r#"glimt_cache_hits_total{tier="memory"} 33"#,
                 r#"glimt_cache_hits_total{tier="disk"} 24"#,
+                r#"glimt_cache_misses_total{tier="memory"} 34"#,
                 r#"glimt_cache_misses_total{tier="disk"} 25"#,
+                "glimt_hot_cache_bytes 36",
+                "glimt_hot_cache_limit_bytes 37",
+                "glimt_hot_cache_variants 35",
                 r#"glimt_cache_evictions_total{reason="size"} 26"#,
                 r#"glimt_cache_evictions_total{reason="age"} 27"#,
                 r#"glimt_engine_jobs_total{engine="gpu"} 1"#,

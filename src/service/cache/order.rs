@@ -69,7 +69,7 @@ impl Order {
 
     /// Removes every variant of an original.
     pub(super) fn remove_of(&mut self, hash: Hash) {
-        self.remove_all(self.under(hash, hash));
+        self.remove_all(&self.under(hash, hash));
     }
 
     /// Makes `found` all that is known of variants whose hashes begin with the byte `first`: each with its size and with the
@@ -78,7 +78,8 @@ impl Order {
         let mut ends = [[0; 32], [0xff; 32]];
         ends.iter_mut().for_each(|end| end[0] = first);
         let known = self.under(Hash::from_bytes(ends[0]), Hash::from_bytes(ends[1]));
-        self.remove_all(known.into_iter().filter(|id| !found.contains_key(id)).collect());
+        let gone: Vec<Id> = known.into_iter().filter(|id| !found.contains_key(id)).collect();
+        self.remove_all(&gone);
         for (id, &(size_bytes, noted_secs)) in found {
             let used = self.entries.get(id).map_or(0, |entry| entry.used_micros);
             self.insert(*id, size_bytes, used.max(noted_secs * MICROS), noted_secs);
@@ -90,7 +91,7 @@ impl Order {
         self.entries.range((from, low)..=(to, high)).map(|(id, _)| *id).collect()
     }
 
-    fn remove_all(&mut self, ids: Vec<Id>) {
+    fn remove_all(&mut self, ids: &[Id]) {
         ids.iter().for_each(|id| self.remove(id));
     }
 
