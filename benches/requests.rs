@@ -89,9 +89,11 @@ impl Server {
     /// Asks for `target` so many times on one connection.
     fn hits(&self, target: &str, count: u32) -> Outcome<()> {
         let mut stream = BufReader::new(TcpStream::connect(&self.addr)?);
+        // In one piece, or it would wait for an acknowledgement.
+        let request = format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n");
         let mut body = Vec::new();
         for _ in 0..count {
-            write!(stream.get_mut(), "GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n")?;
+            stream.get_mut().write_all(request.as_bytes())?;
             let (mut length, mut line, mut is_first) = (0, String::new(), true);
             while line != "\r\n" {
                 line.clear();
