@@ -39,7 +39,7 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Adds a variant, or says anew what is known of it. `used_secs` is what its row says.
+    /// Adds a variant, or says anew what is known of it. `noted_secs` is the last use that its row says.
     pub(super) fn insert(&mut self, id: Id, size_bytes: u64, used_micros: u64, noted_secs: u64) {
         self.remove(&id);
         self.entries.insert(id, Entry { size_bytes, used_micros, noted_secs });
