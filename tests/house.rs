@@ -48,6 +48,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("moxcms", &["src/codec"]),
     ("prometheus_client", &["src/http"]),
     ("re_rav1d", &["src/codec/avif"]),
+    ("quick_cache", &["src/http/hot"]),
     ("reqwest", &["src/service/fetch"]),
     ("sled", &["src/repo/sled"]),
     ("wgpu", &["src/pixels/gpu"]),
