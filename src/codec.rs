@@ -25,7 +25,7 @@ mod webp;
 
 use crate::domain::{Details, Format, OutputFormat};
 use crate::pixels::pixmap::{Picture, Source};
-use crate::pixels::{Orientation, Pixmap, Size};
+use crate::pixels::{Orientation, Pixmap};
 
 pub use self::animation::animate;
 pub use self::budget::Budget;
@@ -227,7 +227,7 @@ pub struct Decoded {
     /// By how much it is smaller than what is stored.
     pub scale: Scale,
     /// Columns and rows of what is stored, not turned.
-    pub whole: Size,
+    pub whole: (u32, u32),
 }
 
 /// The same picture as [`decode`] gives, with less done to it where it is a JPEG that our own decoder takes (8 bits, Huffman
@@ -249,16 +249,15 @@ pub fn decode_for_engine(bytes: &[u8], scale: Scale, budget: &Budget) -> Result<
             if matches!(icc::conversion(profile.as_deref(), usize::from(jpeg.components)), icc::Conversion::Keep) {
                 if let Some(picture) = own_planes(jpeg, &jpeg.walked.regular(bytes), scale, budget)? {
                     let orientation = Orientation::from_exif(jpeg.walked.orientation.to_exif()).unwrap_or_default();
-                    let whole = Size::new(jpeg.walked.width, jpeg.walked.height);
+                    let whole = (jpeg.walked.width, jpeg.walked.height);
                     return Ok(Decoded { picture, orientation, scale, whole });
                 }
                 by = JpegBy::Library;
             }
         }
         let picture = Picture::Packed(decode_opened(opened, bytes, by, budget)?);
-        let (width, height) = Source::from(&picture).size();
-        let (orientation, whole) = (Orientation::UPRIGHT, Size::new(width, height));
-        Ok(Decoded { picture, orientation, scale: Scale::Whole, whole })
+        let whole = Source::from(&picture).size();
+        Ok(Decoded { picture, orientation: Orientation::UPRIGHT, scale: Scale::Whole, whole })
     })
 }
 

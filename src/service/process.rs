@@ -288,6 +288,7 @@ fn decode(
         return Ok((picture, plan));
     }
     let ops: Vec<Op> = [Op::Orient(orientation)].into_iter().chain(ops.iter().copied()).collect();
+    let whole = Size::new(whole.0, whole.1);
     if let Ok(again) = Plan::divided(&ops, whole, scale.divisor(), limits) {
         return Ok((picture, again));
     }

