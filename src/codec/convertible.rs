@@ -1,4 +1,4 @@
-//! What is never stored as it is: BMP, TIFF, ICO, QOI and PNM, read through the `image` crate; JPEG XL; AVIF that moves.
+//! What is never stored as it is: BMP, TIFF, ICO, QOI and PNM, read through the `image` crate; JPEG XL; SVG; AVIF that moves.
 
 use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 use std::time::Instant;
@@ -37,6 +37,9 @@ pub(crate) fn header_peak_bytes(bytes: &[u8], format: InputFormat, budget: &Budg
     if format == InputFormat::Jxl {
         return jxl::header_peak_bytes(bytes);
     }
+    if format == InputFormat::Svg {
+        return svg_peak_bytes();
+    }
     let mut decoder = open(bytes, format, budget)?;
     let orientation = orientation(&mut decoder);
     Ok(peak_bytes(&decoder, format, orientation))
@@ -53,6 +56,9 @@ pub(crate) fn decode(bytes: &[u8], format: InputFormat, budget: &Budget) -> Resu
     if format == InputFormat::Jxl {
         let (raster, profile) = jxl::decode(bytes, budget)?;
         return Ok(Decoded { raster, orientation: Orientation::NoTransforms, profile });
+    }
+    if format == InputFormat::Svg {
+        return Ok(Decoded { raster: svg(bytes, budget)?, orientation: Orientation::NoTransforms, profile: None });
     }
     let mut decoder = open(bytes, format, budget)?;
     let (width, height) = decoder.dimensions();
@@ -80,6 +86,26 @@ pub(crate) fn decode(bytes: &[u8], format: InputFormat, budget: &Budget) -> Resu
     Ok(Decoded { raster, orientation, profile })
 }
 
+#[cfg(feature = "svg")]
+fn svg_peak_bytes() -> Result<u64, CodecError> {
+    Ok(super::svg::PEAK_BYTES)
+}
+
+#[cfg(feature = "svg")]
+fn svg(bytes: &[u8], budget: &Budget) -> Result<Raster, CodecError> {
+    super::svg::decode(bytes, budget)
+}
+
+#[cfg(not(feature = "svg"))]
+fn svg_peak_bytes() -> Result<u64, CodecError> {
+    Err(CodecError::unsupported("SVG"))
+}
+
+#[cfg(not(feature = "svg"))]
+fn svg(_bytes: &[u8], _budget: &Budget) -> Result<Raster, CodecError> {
+    Err(CodecError::unsupported("SVG"))
+}
+
 fn open<'a>(bytes: &'a [u8], format: InputFormat, budget: &Budget) -> Result<Box<dyn ImageDecoder + 'a>, CodecError> {
     let source = Timed { inner: Cursor::new(bytes), deadline: budget.deadline, reads: 0 };
     let name = format.name();
@@ -98,7 +124,8 @@ fn open<'a>(bytes: &'a [u8], format: InputFormat, budget: &Budget) -> Result<Box
         | InputFormat::Webp
         | InputFormat::Gif
         | InputFormat::Avif
-        | InputFormat::Jxl => {
+        | InputFormat::Jxl
+        | InputFormat::Svg => {
             return Err(CodecError::unsupported(format!("{name} by this decoder")));
         }
     };
