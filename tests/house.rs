@@ -49,6 +49,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["src/http"]),
     ("re_rav1d", &["src/codec/avif"]),
     ("reqwest", &["src/service/fetch"]),
+    ("resvg", &["src/codec/svg"]),
+    ("simplecss", &["src/codec/svg"]),
     ("sled", &["src/repo/sled"]),
     ("wgpu", &["src/pixels/gpu"]),
     ("zune_jpeg", &["src/codec"]),

@@ -115,3 +115,20 @@ async fn large_drawings_within_the_limits_are_drawn() {
     ])
     .await;
 }
+
+/// Those of a corpus beside the checkout, where there is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_files_of_the_corpus_are_refused() {
+    let Ok(entries) = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus/hostile")) else {
+        println!("skipped: no corpus");
+        return;
+    };
+    let files: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "svg"))
+        .collect();
+    assert!(!files.is_empty());
+    let named: Vec<_> =
+        files.iter().map(|path| (path.to_str().unwrap(), std::fs::read(path).unwrap(), Err(""))).collect();
+    answered(&named).await;
+}
