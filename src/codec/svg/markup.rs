@@ -151,11 +151,11 @@ fn document_type(text: &str) -> Result<(u64, usize), CodecError> {
 /// what cannot be drawn.
 pub(super) fn parse(text: &str) -> Result<Document<'_>, CodecError> {
     let options = ParsingOptions { allow_dtd: true, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(text, options).map_err(|error| match error {
-        Error::NodesLimitReached => {
-            too_complex("elements and texts, or more", u64::from(MAX_NODES) + 1, u64::from(MAX_NODES))
+    let document = Document::parse_with_options(text, options).map_err(|error| {
+        if error == Error::NodesLimitReached {
+            return too_complex("elements and texts, or more", u64::from(MAX_NODES) + 1, u64::from(MAX_NODES));
         }
-        error => CodecError::damaged(NAME, error),
+        CodecError::damaged(NAME, error)
     })?;
     if kind(document.root_element()) != Some("svg") {
         return Err(CodecError::damaged(NAME, "its first element is not one of an SVG"));
