@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 TIME := 60
-FEATURES := svg
+FEATURES := heic,svg
 .PHONY: help run test lint deny bench fuzz
 
 help: ## List the targets.

@@ -89,13 +89,14 @@ fn open(bytes: &[u8], keep_profile: bool) -> Result<Opened, CodecError> {
         InputFormat::Gif => Opened::Served(Format::Gif, Served::Gif(metadata::gif::walk(bytes, keep_profile)?)),
         InputFormat::Avif => {
             let found = metadata::avif::walk(bytes, keep_profile)?;
-            if found.moves {
+            if found.moves || !found.picture.is_av1() {
                 Opened::Convertible(format)
             } else {
                 Opened::Served(Format::Avif, Served::Avif(Box::new(found)))
             }
         }
-        InputFormat::Jxl
+        InputFormat::Heic
+        | InputFormat::Jxl
         | InputFormat::Bmp
         | InputFormat::Tiff
         | InputFormat::Ico

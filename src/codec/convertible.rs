@@ -1,4 +1,4 @@
-//! What is never stored as it is: BMP, TIFF, ICO, QOI and PNM, read through the `image` crate; JPEG XL; SVG; AVIF that moves.
+//! What is never stored as it is: BMP, TIFF, ICO, QOI and PNM, read through the `image` crate; JPEG XL; SVG; HEIC; AVIF that moves.
 
 use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 use std::time::Instant;
@@ -24,15 +24,54 @@ pub(crate) struct Decoded {
     pub(crate) profile: Option<Vec<u8>>,
 }
 
-/// The nearest of the formats that are served: PNG, which loses nothing, but for what JPEG XL has lost already.
+/// The nearest of the formats that are served: PNG, which loses nothing, but for what JPEG XL and HEIC have lost already.
 pub(crate) fn nearest(bytes: &[u8], format: InputFormat) -> Result<OutputFormat, CodecError> {
-    if format == InputFormat::Jxl { jxl::nearest(bytes) } else { Ok(OutputFormat::Png) }
+    const WEBP_SIDE: u32 = 16_383;
+    match format {
+        InputFormat::Jxl => jxl::nearest(bytes),
+        InputFormat::Heic => {
+            let picture = walk(bytes, format)?.picture;
+            Ok(match &picture.alpha {
+                None => OutputFormat::Jpg,
+                Some(alpha) if alpha.width.max(alpha.height) <= WEBP_SIDE => OutputFormat::Webp,
+                Some(_) => OutputFormat::Png,
+            })
+        }
+        InputFormat::Jpeg
+        | InputFormat::Png
+        | InputFormat::Webp
+        | InputFormat::Gif
+        | InputFormat::Avif
+        | InputFormat::Bmp
+        | InputFormat::Tiff
+        | InputFormat::Ico
+        | InputFormat::Qoi
+        | InputFormat::Pnm
+        | InputFormat::Svg => Ok(OutputFormat::Png),
+    }
+}
+
+/// What is in a file of boxes. The walker speaks of AVIF; what it says of a HEIC is said of that.
+fn walk(bytes: &[u8], format: InputFormat) -> Result<metadata::avif::Avif, CodecError> {
+    metadata::avif::walk(bytes, true).map_err(|error| named(error, format))
+}
+
+fn named(error: CodecError, format: InputFormat) -> CodecError {
+    if let CodecError::Damaged { format: "AVIF", cause } = error {
+        return CodecError::Damaged { format: format.name(), cause };
+    }
+    if let CodecError::Unsupported { what } = &error
+        && let Some(rest) = what.strip_prefix("AVIF")
+    {
+        return CodecError::unsupported(format!("{}{rest}", format.name()));
+    }
+    error
 }
 
 /// An upper estimate of the bytes that decoding holds, from the header alone.
 pub(crate) fn header_peak_bytes(bytes: &[u8], format: InputFormat, budget: &Budget) -> Result<u64, CodecError> {
-    if format == InputFormat::Avif {
-        return Ok(metadata::avif::walk(bytes, true)?.walked.peak_bytes);
+    if matches!(format, InputFormat::Avif | InputFormat::Heic) {
+        return Ok(walk(bytes, format)?.walked.peak_bytes);
     }
     if format == InputFormat::Jxl {
         return jxl::header_peak_bytes(bytes);
@@ -47,9 +86,9 @@ pub(crate) fn header_peak_bytes(bytes: &[u8], format: InputFormat, budget: &Budg
 
 /// The picture as stored, at 8 bits, with its orientation and profile.
 pub(crate) fn decode(bytes: &[u8], format: InputFormat, budget: &Budget) -> Result<Decoded, CodecError> {
-    if format == InputFormat::Avif {
-        let found = metadata::avif::walk(bytes, true)?;
-        let raster = avif::decode(bytes, &found, budget)?;
+    if matches!(format, InputFormat::Avif | InputFormat::Heic) {
+        let found = walk(bytes, format)?;
+        let raster = avif::decode(bytes, &found, budget).map_err(|error| named(error, format))?;
         let profile = found.walked.profile(bytes, budget.max_profile_bytes);
         return Ok(Decoded { raster, orientation: found.walked.orientation, profile });
     }
@@ -124,6 +163,7 @@ fn open<'a>(bytes: &'a [u8], format: InputFormat, budget: &Budget) -> Result<Box
         | InputFormat::Webp
         | InputFormat::Gif
         | InputFormat::Avif
+        | InputFormat::Heic
         | InputFormat::Jxl
         | InputFormat::Svg => {
             return Err(CodecError::unsupported(format!("{name} by this decoder")));

@@ -13,6 +13,8 @@ pub enum InputFormat {
     Gif,
     /// AVIF.
     Avif,
+    /// HEIC. Never what bytes are without the feature `heic`.
+    Heic,
     /// JPEG XL.
     Jxl,
     /// Windows bitmap.
@@ -39,6 +41,7 @@ impl InputFormat {
             Self::Webp => "WebP",
             Self::Gif => "GIF",
             Self::Avif => "AVIF",
+            Self::Heic => "HEIC",
             Self::Jxl => "JPEG XL",
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
@@ -62,7 +65,10 @@ pub fn sniff(bytes: &[u8]) -> Option<InputFormat> {
         [0xFF, 0x0A, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Some(InputFormat::Jxl),
         [b'q', b'o', b'i', b'f', ..] => Some(InputFormat::Qoi),
         [0, 0, 1, 0, _, ..] => Some(InputFormat::Ico),
-        [_, _, _, _, b'f', b't', b'y', b'p', brands @ ..] => is_avif(brands).then_some(InputFormat::Avif),
+        [_, _, _, _, b'f', b't', b'y', b'p', brands @ ..] if is_avif(brands) => Some(InputFormat::Avif),
+        [_, _, _, _, b'f', b't', b'y', b'p', brands @ ..] => {
+            (cfg!(feature = "heic") && is_heic(brands)).then_some(InputFormat::Heic)
+        }
         // The same magic, but the pixels are sensor data behind a thumbnail: see `refused`.
         [b'I', b'I', 42, 0, _, _, _, _, b'C', b'R', ..] => None,
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Some(InputFormat::Tiff),
@@ -83,7 +89,7 @@ pub fn sniff(bytes: &[u8]) -> Option<InputFormat> {
 pub fn refused(bytes: &[u8]) -> Option<&'static str> {
     if let [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] = bytes {
         return Some(match brand.get(..4)? {
-            b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"hevm" | b"hevs" | b"mif1" | b"msf1" => "HEIC",
+            _ if is_heic(brand) => "HEIC",
             b"crx " => "Canon raw",
             _ => "video",
         });
@@ -118,6 +124,12 @@ fn is_avif(brands: &[u8]) -> bool {
         Some(b"mif1" | b"msf1") => has_brand(brands, b"avif"),
         Some(_) | None => false,
     }
+}
+
+/// Whether a file type box (after its first eight bytes) is that of a HEIC, or of what is like one.
+fn is_heic(brands: &[u8]) -> bool {
+    let brand = brands.get(..4).unwrap_or_default();
+    matches!(brand, b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"hevm" | b"hevs" | b"mif1" | b"msf1")
 }
 
 /// Whether a file type box (after its first eight bytes) lists this brand.
@@ -191,7 +203,10 @@ mod tests {
         assert_eq!(sniff(b"P6\n1 1\n255\n"), Some(InputFormat::Pnm));
         assert_eq!(sniff(b"\0\0\0\x20ftypavif\0\0\0\0"), Some(InputFormat::Avif));
         assert_eq!(sniff(b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif"), Some(InputFormat::Avif));
-        assert_eq!(sniff(b"\0\0\0\x20ftypmif1\0\0\0\0mif1heic"), None);
+        let heic = cfg!(feature = "heic").then_some(InputFormat::Heic);
+        assert_eq!(sniff(b"\0\0\0\x20ftypmif1\0\0\0\0mif1heic"), heic);
+        assert_eq!(sniff(b"\0\0\0\x20ftypheix\0\0\0\0"), heic);
+        assert_eq!(sniff(b"\0\0\0\x20ftypmp42\0\0\0\0"), None);
         assert_eq!(sniff(b"\xFF\x0A\0"), Some(InputFormat::Jxl));
         assert_eq!(sniff(b"\0\0\0\x0cJXL \r\n\x87\n"), Some(InputFormat::Jxl));
         assert_eq!(sniff(b"BM\0\0\0\0\0\0\0\0\0\0\0\0\x28\0\0\0"), Some(InputFormat::Bmp));

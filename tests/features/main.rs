@@ -10,6 +10,8 @@ mod client;
 #[expect(dead_code, reason = "what the stories of tests/api need, of which some is needed here")]
 #[path = "../api/form.rs"]
 mod form;
+mod heic;
+mod heic_files;
 mod svg;
 mod svg_hostile;
 
