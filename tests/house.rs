@@ -42,6 +42,7 @@ const PIXELS_FOR_CODEC: &[&str] = &["Pixmap", "Layout", "Orientation", "PixmapEr
 const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["src/main"]),
     ("axum", &["src/http", "src/server"]),
+    ("heifer_hevc_dec", &["src/codec/avif"]),
     ("image", &["src/codec"]),
     ("image_webp", &["src/codec"]),
     ("jpeg_encoder", &["src/codec"]),

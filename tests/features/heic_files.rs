@@ -88,11 +88,12 @@ impl Tiles {
         }
     }
 
-    /// A slice of so many bytes that only keep others apart.
-    pub(crate) fn with_marks(&self, count: usize) -> Self {
-        let unit = [&[19 << 1, 1][..], &[0, 0, 3].repeat(count)].concat();
-        let length = u32::try_from(unit.len()).unwrap();
-        Self { data: [&length.to_be_bytes()[..], &unit].concat(), ..self.clone() }
+    /// With a second sequence parameter set hidden in the first parameter set of all.
+    pub(crate) fn with_a_unit_inside(&self) -> Self {
+        let mut sets = self.sets.clone();
+        let hidden = set(6000, 6000, (64, 64));
+        sets[0].extend([&[0, 0, 1][..], &hidden].concat());
+        Self { sets, ..self.clone() }
     }
 
     /// A file of this one picture, which it says is of this size.

@@ -130,7 +130,7 @@ fn decoder_bytes(tile: &Tile) -> u64 {
 }
 
 /// What decoding one HEVC picture holds: its planes of two bytes a sample and, at the end, those that are shown; a byte and a half a pixel for
-/// what is noted down of each block; the data without the bytes that keep others apart, and where those were.
+/// what is noted down of each block; the data behind marks, and without the bytes that keep others apart.
 #[cfg(feature = "heic")]
 fn hevc_bytes(hevc: &Hevc, sequence: &Sequence, length: u64) -> u64 {
     let pixels = area(hevc.coded_width, hevc.coded_height);

@@ -16,9 +16,6 @@ const MAX_SETS: usize = 16;
 const MAX_SLICES: u64 = 200;
 const MAX_SLICE_PIXELS: u64 = 1_000_000_000;
 
-/// Bytes that only keep other bytes apart, times blocks of the picture: the decoder goes through all of the first for each of the second.
-const MAX_MARKS: u64 = 1_000_000_000;
-
 /// What a decoder needs to know of one picture.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Hevc {
@@ -60,6 +57,15 @@ fn kind(unit: &[u8]) -> Option<u8> {
     }
 }
 
+/// Whether a unit is one. The decoder takes units behind marks, so one in the middle would make two of it, of which the second has not
+/// been looked at.
+fn whole(unit: &[u8]) -> Result<(), CodecError> {
+    if unit.windows(3).any(|window| matches!(window, [0, 0, 0..=2])) {
+        return Err(damaged("a unit of its data is not one"));
+    }
+    Ok(())
+}
+
 fn damaged(cause: impl std::fmt::Display) -> CodecError {
     CodecError::damaged(NAME, cause)
 }
@@ -97,22 +103,20 @@ pub(super) fn read(file: &[u8], mut record: Fields<'_>, data: &[u8]) -> Result<(
         [_, none, _] if none.is_empty() => return Err(damaged("it has no sequence parameter set")),
         _ => return Err(CodecError::unsupported("HEIC of several sequences")),
     };
+    for set in sets.iter().flatten() {
+        whole(file.get(set.clone()).unwrap_or_default())?;
+    }
     let set = Set::read(set)?;
     let hevc = Hevc { sets: sets.concat(), length_bytes, coded_width: set.coded.0, coded_height: set.coded.1 };
-    let (mut slices, mut marks) = (0_u64, 0_u64);
+    let mut slices = 0_u64;
     for slice in hevc.slices(data) {
+        whole(slice?)?;
         slices += 1;
-        marks += slice?.windows(3).filter(|window| *window == [0, 0, 3]).count() as u64;
     }
     let pixels = u64::from(set.coded.0) * u64::from(set.coded.1);
     let max = MAX_SLICES.min(MAX_SLICE_PIXELS / pixels.max(1)).max(1);
     if slices > max {
         return Err(too_complex("slices", slices, max));
-    }
-    let blocks = u64::from(set.coded.0.div_ceil(set.block)) * u64::from(set.coded.1.div_ceil(set.block));
-    let max = MAX_MARKS / blocks.max(1);
-    if marks > max {
-        return Err(too_complex("bytes that keep others apart", marks, max));
     }
     Ok((Sequence { frames: u32::try_from(slices).unwrap_or(u32::MAX), ..set.sequence }, hevc))
 }
@@ -124,8 +128,6 @@ struct Set {
     sequence: Sequence,
     /// The size that is coded.
     coded: (u32, u32),
-    /// The side of the blocks that the picture is coded in.
-    block: u32,
     /// Bits of the numbers that pictures are counted with.
     counting: u32,
 }
@@ -139,9 +141,6 @@ impl Set {
         if width == 0 || height == 0 || set.coded.0 > 65_535 || set.coded.1 > 65_535 {
             return Err(damaged("its sequence parameter set has an impossible size"));
         }
-        if !sequence_is_read(&set.sequence) {
-            return Err(CodecError::unsupported("HEIC with more colour than 4:2:0"));
-        }
         if !(8..=16).contains(&depth) {
             return Err(CodecError::unsupported(format!("HEIC of {depth} bits, or of two depths")));
         }
@@ -149,11 +148,6 @@ impl Set {
         set.sequence.colour = colour(&mut bits, set.counting).unwrap_or(UNKNOWN);
         Ok(set)
     }
-}
-
-/// `heic-rs` 0.1.4 says that it reads 4:2:2 and 4:4:4, and loses its way in what x265 writes of them.
-const fn sequence_is_read(sequence: &Sequence) -> bool {
-    sequence.grey || matches!(sequence.halved, (true, true))
 }
 
 /// What is meant where nothing is said.
@@ -206,11 +200,11 @@ fn size(bits: &mut Bits<'_>) -> Option<Set> {
             bits.exponential()?;
         }
     }
-    let smallest = bits.exponential()?.checked_add(3)?;
-    let block = smallest.checked_add(bits.exponential()?)?;
+    bits.exponential()?;
+    bits.exponential()?;
     let sequence =
         Sequence { width: shown.0, height: shown.1, depth, grey: chroma == 0, halved, colour: UNKNOWN, frames: 0 };
-    Some(Set { sequence, coded, block: 1_u32.checked_shl(block)?, counting: order.checked_add(4)? })
+    Some(Set { sequence, coded, counting: order.checked_add(4)? })
 }
 
 /// `profile_tier_level()`.
@@ -312,4 +306,113 @@ fn references(bits: &mut Bits<'_>) -> Option<()> {
         }
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What x265 writes for a picture of 61 by 47, which libheif fills up to 64 by 64: 4:2:0, 8 bits, BT.601 coefficients, all levels.
+    const X265: [u8; 42] = [
+        0x42, 0x01, 0x01, 0x03, 0x70, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x1e,
+        0xa0, 0x20, 0x81, 0x05, 0x96, 0xea, 0xe4, 0xa6, 0xb9, 0xb8, 0x08, 0x68, 0x30, 0x20, 0x00, 0x00, 0x03, 0x00,
+        0x20, 0x00, 0x00, 0x03, 0x00, 0x21,
+    ];
+
+    #[test]
+    fn a_set_of_an_encoder_is_read_to_its_colours() {
+        let set = Set::read(&X265).unwrap();
+        assert_eq!(set.coded, (64, 64));
+        let Sequence { width, height, depth, grey, halved, colour, .. } = set.sequence;
+        assert_eq!((width, height, depth, grey, halved), (64, 64, 8, false, (true, true)));
+        assert_eq!(colour, Cicp { primaries: 1, transfer: 13, matrix: 6, full_range: true });
+        // Cut where its sizes are, it is broken; cut behind them, its colours are unknown.
+        assert!(Set::read(&X265[..22]).is_err());
+        assert_eq!(Set::read(&X265[..27]).unwrap().sequence.colour, UNKNOWN);
+    }
+
+    #[derive(Default)]
+    struct Writer(Vec<u8>);
+
+    impl Writer {
+        fn bits(&mut self, value: u32, count: u32) {
+            self.0.extend((0..count).rev().map(|at| u8::from(at < 32 && value >> at & 1 == 1)));
+        }
+
+        fn exponential(&mut self, values: &[u32]) {
+            for value in values {
+                let value = value + 1;
+                self.bits(value, 2 * (32 - value.leading_zeros()) - 1);
+            }
+        }
+
+        fn unit(self) -> Vec<u8> {
+            let bytes =
+                self.0.chunks(8).map(|bits| (0..8).fold(0, |byte, at| byte << 1 | bits.get(at).copied().unwrap_or(0)));
+            [0x42, 1].into_iter().chain(bytes).collect()
+        }
+    }
+
+    /// With all that may stand in front of the colours: two layers, a cut, lists, raw blocks, sets of references made of each other.
+    fn laden(differences: u32) -> Vec<u8> {
+        let mut set = Writer::default();
+        set.bits(0b0000_0011, 8);
+        set.bits(0xFFFF_FFFF, 8 + 32 + 48 + 8);
+        set.bits(0b11, 2);
+        set.bits(0, 14);
+        set.bits(u32::MAX, 96);
+        set.exponential(&[0, 1, 1920, 1088]);
+        set.bits(1, 1);
+        set.exponential(&[1, 2, 0, 4, 2, differences, 4]);
+        set.bits(1, 1);
+        set.exponential(&[4, 0, 0, 4, 0, 0]);
+        set.exponential(&[0, 3, 0, 3, 1, 1]);
+        set.bits(0b11, 2);
+        for size in 0..4_u32 {
+            for list in 0..if size == 3 { 2 } else { 6 } {
+                set.bits(u32::from(list == 0), 1);
+                let count = if list == 0 { 64.min(16 << (2 * size)) + u32::from(size > 1) } else { 1 };
+                set.exponential(&vec![3; count as usize]);
+            }
+        }
+        // Tools; raw blocks.
+        set.bits(0b111, 3);
+        set.bits(0x77, 8);
+        set.exponential(&[0, 1]);
+        set.bits(0, 1);
+        // Two pictures before and one behind; and those shifted, but one of them.
+        set.exponential(&[2, 2, 1]);
+        for _ in 0..3 {
+            set.exponential(&[0]);
+            set.bits(1, 1);
+        }
+        set.bits(0b10, 2);
+        set.exponential(&[0]);
+        set.bits(0b1_00_1_1, 5);
+        // One picture kept for long, its number of eight bits.
+        set.bits(1, 1);
+        set.exponential(&[1]);
+        set.bits(0b1010_1010_1, 9);
+        set.bits(0b11, 2);
+        // The colours, behind the shape of pixels.
+        set.bits(0b11, 2);
+        set.bits(255, 8);
+        set.bits(7, 32);
+        set.bits(0b11, 2);
+        set.bits(0b1_101_1_1, 6);
+        for number in [9, 16, 9] {
+            set.bits(number, 8);
+        }
+        set.bits(0, 32);
+        set.unit()
+    }
+
+    #[test]
+    fn colours_are_found_behind_everything_else() {
+        let set = Set::read(&laden(2)).unwrap();
+        assert_eq!((set.coded, set.sequence.width, set.sequence.height), ((1920, 1088), 1914, 1080));
+        assert_eq!(set.sequence.depth, 10);
+        assert_eq!(set.sequence.colour, Cicp { primaries: 9, transfer: 16, matrix: 9, full_range: true });
+        assert!(matches!(Set::read(&laden(0)), Err(CodecError::Unsupported { .. })), "two depths");
+    }
 }
