@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::io::Cursor;
 use std::time::{Duration, Instant};
 
-use glimt::codec::{self, Budget, Quality};
+use glimt::codec::{self, Budget, Quality, Scale};
 use glimt::domain::OutputFormat;
 use glimt::pixels::{Layout, Pixmap};
 use image::{DynamicImage, ImageFormat};
@@ -24,7 +24,7 @@ fn ours(bytes: &[u8]) {
 
 /// JPEG as it is read for an engine: to planes.
 fn planes(bytes: &[u8]) {
-    black_box(codec::decode_for_engine(bytes, &Budget::default()).unwrap());
+    black_box(codec::decode_for_engine(bytes, Scale::Whole, &Budget::default()).unwrap());
 }
 
 fn zune_jpeg(bytes: &[u8]) {

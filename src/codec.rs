@@ -26,13 +26,14 @@ mod tiff;
 mod webp;
 
 use crate::domain::{Details, Format, OutputFormat};
-use crate::pixels::pixmap::Picture;
-use crate::pixels::{Orientation, Pixmap};
+use crate::pixels::pixmap::{Picture, Source};
+use crate::pixels::{Orientation, Pixmap, Size};
 
 pub use self::animation::animate;
 pub use self::budget::Budget;
 pub use self::encode::WEBP_MAX_SIDE;
 pub use self::error::CodecError;
+pub use self::jpeg::Scale;
 pub use self::sniff::{InputFormat, sniff};
 pub use crate::domain::{Chroma, Effort, Encoders, Quality, Settings};
 
@@ -227,16 +228,21 @@ pub struct Decoded {
     pub picture: Picture,
     /// How it is to be turned.
     pub orientation: Orientation,
+    /// By how much it is smaller than what is stored.
+    pub scale: Scale,
+    /// Columns and rows of what is stored, not turned.
+    pub whole: Size,
 }
 
 /// The same picture as [`decode`] gives, with less done to it where it is a JPEG that our own decoder takes (8 bits, Huffman
-/// codes, grey or YCbCr, whole) and its colour profile asks for nothing: its planes as stored, not turned. They are half or
-/// more of the bytes that RGB has, and no time goes into upsampling and colour. Else what [`decode`] gives, upright.
-/// Holds at most what [`peak_bytes`] says.
+/// codes, grey or YCbCr, whole) and its colour profile asks for nothing: its planes as stored, not turned, and divided by what
+/// `scale` says. They are half or more of the bytes that RGB has, and no time goes into upsampling and colour. Else what
+/// [`decode`] gives, upright and whole. Holds at most what [`peak_bytes`] says.
 ///
 /// # Errors
-/// As [`decode`]: what our own decoder does not take is never an error before the library decoder has seen it.
-pub fn decode_for_engine(bytes: &[u8], budget: &Budget) -> Result<Decoded, CodecError> {
+/// As [`decode`]: what our own decoder does not take is never an error before the library decoder has seen it. What is left out
+/// by the scale is looked at no closer than is needed to pass over it.
+pub fn decode_for_engine(bytes: &[u8], scale: Scale, budget: &Budget) -> Result<Decoded, CodecError> {
     guard(name_of(bytes), || {
         budget.check_deadline()?;
         let opened = open(bytes, true)?;
@@ -245,15 +251,18 @@ pub fn decode_for_engine(bytes: &[u8], budget: &Budget) -> Result<Decoded, Codec
             check(served, budget)?;
             let profile = jpeg.walked.profile(bytes, budget.max_profile_bytes);
             if matches!(icc::conversion(profile.as_deref(), usize::from(jpeg.components)), icc::Conversion::Keep) {
-                if let Some(picture) = own_planes(jpeg, &jpeg.walked.regular(bytes), budget)? {
+                if let Some(picture) = own_planes(jpeg, &jpeg.walked.regular(bytes), scale, budget)? {
                     let orientation = Orientation::from_exif(jpeg.walked.orientation.to_exif()).unwrap_or_default();
-                    return Ok(Decoded { picture, orientation });
+                    let whole = Size::new(jpeg.walked.width, jpeg.walked.height);
+                    return Ok(Decoded { picture, orientation, scale, whole });
                 }
                 by = JpegBy::Library;
             }
         }
         let picture = Picture::Packed(decode_opened(opened, bytes, by, budget)?);
-        Ok(Decoded { picture, orientation: Orientation::UPRIGHT })
+        let (width, height) = Source::from(&picture).size();
+        let (orientation, whole) = (Orientation::UPRIGHT, Size::new(width, height));
+        Ok(Decoded { picture, orientation, scale: Scale::Whole, whole })
     })
 }
 
@@ -271,13 +280,19 @@ enum JpegBy {
     Library,
 }
 
-/// What our own decoder makes of a JPEG that has been checked against the budget: planes as stored, or grey. `None`: the
+/// What our own decoder makes of a JPEG that has been checked against the budget: planes as stored, or grey, divided by the
+/// scale. `None`: the
 /// file is for the library decoder, which also judges what is damaged. `bytes` are regular: both decoders are to see one file.
-fn own_planes(jpeg: &metadata::jpeg::Jpeg, bytes: &[u8], budget: &Budget) -> Result<Option<Picture>, CodecError> {
+fn own_planes(
+    jpeg: &metadata::jpeg::Jpeg,
+    bytes: &[u8],
+    scale: Scale,
+    budget: &Budget,
+) -> Result<Option<Picture>, CodecError> {
     if jpeg.walked.fault.is_some() || !matches!(jpeg.components, 1 | 3) {
         return Ok(None);
     }
-    jpeg::decode_planes(bytes, budget)
+    jpeg::decode_planes(bytes, scale, budget)
 }
 
 fn decode_opened(opened: Opened, bytes: &[u8], by: JpegBy, budget: &Budget) -> Result<Pixmap, CodecError> {
@@ -297,7 +312,7 @@ fn decode_opened(opened: Opened, bytes: &[u8], by: JpegBy, budget: &Budget) -> R
     let regular = walked.regular(bytes);
     if by == JpegBy::Either
         && let Served::Jpeg(jpeg) = &served
-        && let Some(picture) = own_planes(jpeg, &regular, budget)?
+        && let Some(picture) = own_planes(jpeg, &regular, Scale::Whole, budget)?
     {
         drop(regular);
         let pixmap = picture.into_pixmap().map_err(|error| CodecError::damaged(name, error))?;
@@ -387,7 +402,7 @@ mod tests {
         guard::tests::arm();
         assert_eq!(decode(&file, &budget), Err(panicked.clone()));
         guard::tests::arm();
-        assert_eq!(decode_for_engine(&file, &budget), Err(panicked.clone()));
+        assert_eq!(decode_for_engine(&file, Scale::Whole, &budget), Err(panicked.clone()));
         guard::tests::arm();
         assert_eq!(encode(&pixmap, OutputFormat::Png, Quality::default()), Err(panicked.clone()));
         guard::tests::arm();

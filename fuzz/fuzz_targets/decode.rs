@@ -4,7 +4,7 @@
 
 mod budget;
 
-use glimt::codec::{self, CodecError, Quality};
+use glimt::codec::{self, CodecError, Quality, Scale};
 use glimt::domain::OutputFormat;
 use glimt::pixels::Size;
 use glimt::pixels::pixmap::Source;
@@ -33,7 +33,7 @@ fn survived<T>(result: &Result<T, CodecError>) {
 fuzz_target!(init: budget::quiet(), |bytes: &[u8]| {
     let budget = budget::small();
     let (peak, plain, engine) =
-        (codec::peak_bytes(bytes), codec::decode(bytes, &budget), codec::decode_for_engine(bytes, &budget));
+        (codec::peak_bytes(bytes), codec::decode(bytes, &budget), codec::decode_for_engine(bytes, Scale::Whole, &budget));
     survived(&peak);
     survived(&plain);
     survived(&engine);

@@ -1,10 +1,11 @@
-//! Our own JPEG decoder against the library's: where both take a file, they see one picture.
+//! Our own JPEG decoder against the library's: where both take a file, they see one picture. Divided while it is decoded it has
+//! the size that it should, and the same light in the mean.
 
 #![no_main]
 
 mod budget;
 
-use glimt::codec;
+use glimt::codec::{self, Scale};
 use glimt::pixels::pixmap::Picture;
 use glimt::pixels::{Layout, Pixmap};
 use libfuzzer_sys::fuzz_target;
@@ -37,7 +38,12 @@ fuzz_target!(init: budget::quiet(), |bytes: &[u8]| {
     if !bytes.starts_with(&[0xFF, 0xD8]) {
         return;
     }
-    let Ok(decoded) = codec::decode_for_engine(bytes, &budget::small()) else { return };
+    let Ok(decoded) = codec::decode_for_engine(bytes, Scale::Whole, &budget::small()) else { return };
+    for scale in [Scale::Half, Scale::Quarter, Scale::Eighth] {
+        let divided = codec::decode_for_engine(bytes, scale, &budget::small()).expect("taken whole, so taken divided");
+        assert_eq!((divided.whole, divided.orientation), (decoded.whole, decoded.orientation));
+        against_whole(&decoded.picture, &divided.picture, divided.scale);
+    }
     // The library is wrong about sequential files of several scans that are not one a component.
     let progressive = bytes.windows(2).any(|pair| pair == [0xFF, 0xC2]);
     if scans(bytes) > 1 && !progressive {
@@ -60,6 +66,23 @@ fuzz_target!(init: budget::quiet(), |bytes: &[u8]| {
         Picture::Packed(_) => {}
     }
 });
+
+/// Sizes; and the mean of luma, where nothing was cut off at black or white, and nothing is outside of the picture.
+fn against_whole(whole: &Picture, divided: &Picture, scale: Scale) {
+    let luma = |picture: &Picture| match picture {
+        Picture::Planar(planes) => Some((planes.width(), planes.height(), planes.luma().to_vec())),
+        Picture::Packed(grey) if grey.layout() == Layout::Luma => Some((grey.width(), grey.height(), grey.data().to_vec())),
+        Picture::Packed(_) => None,
+    };
+    let (Some((width, height, whole)), Some((across, down, divided))) = (luma(whole), luma(divided)) else { return };
+    assert_eq!((across, down), (scale.side(width), scale.side(height)), "{scale:?}");
+    let mean = |samples: &[u8]| samples.iter().map(|its| f64::from(*its)).sum::<f64>() / samples.len() as f64;
+    let is_cut_off = whole.iter().chain(&divided).any(|sample| matches!(sample, 0 | 255));
+    if width % 8 == 0 && height % 8 == 0 && !is_cut_off {
+        let off = (mean(&whole) - mean(&divided)).abs();
+        assert!(off <= SAMPLES, "{scale:?}: {off} off in the mean");
+    }
+}
 
 /// Whether every frame header of one component says 1 by 1, or what looks like one.
 fn has_plain_factors(bytes: &[u8]) -> bool {

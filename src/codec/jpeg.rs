@@ -14,6 +14,7 @@ use super::raster::Raster;
 
 mod planes;
 
+pub use self::planes::Scale;
 pub(crate) use self::planes::decode as decode_planes;
 
 const NAME: &str = "JPEG";

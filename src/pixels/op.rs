@@ -152,6 +152,12 @@ impl Size {
         self.width as u64 * self.height as u64
     }
 
+    /// The sides divided and rounded up: what is there when one pixel stands for a square of so many.
+    #[must_use]
+    pub const fn divided(self, divisor: u32) -> Self {
+        Self::new(self.width.div_ceil(divisor), self.height.div_ceil(divisor))
+    }
+
     /// This size, reduced to fit inside a square of `side_px`: [`Size::fit_inside`].
     #[must_use]
     pub fn fit(self, side_px: u32) -> Self {

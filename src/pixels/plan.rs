@@ -170,13 +170,28 @@ impl Plan {
     /// # Errors
     /// As [`Plan::new`]; and for no list, or more than [`MAX_OUTPUTS`].
     pub fn many(outputs: &[&[Op]], source: Size, limits: &PlanLimits) -> Result<Self, PlanError> {
+        Self::many_divided(outputs, source, 1, limits)
+    }
+
+    /// Plans `ops` for a picture of size `whole` that comes with its sides divided, as [`Size::divided`] says: what its pixels
+    /// stand for ends where the picture does, not where they do, and sizes that come out are those of the whole picture's plan.
+    /// [`divisor`] tells what that may be.
+    ///
+    /// # Errors
+    /// As [`Plan::new`]; and [`PlanError::Misfit`] where anything but turning comes before the picture is reduced.
+    pub fn divided(ops: &[Op], whole: Size, divisor: u32, limits: &PlanLimits) -> Result<Self, PlanError> {
+        Self::many_divided(&[ops], whole, divisor.max(1), limits)
+    }
+
+    fn many_divided(outputs: &[&[Op]], whole: Size, divisor: u32, limits: &PlanLimits) -> Result<Self, PlanError> {
+        let source = whole.divided(divisor);
         check_source(source, limits)?;
         if !(1..=MAX_OUTPUTS).contains(&outputs.len()) {
             return Err(PlanError::BadOutputs { got: outputs.len(), max: MAX_OUTPUTS });
         }
         let mut chains = Vec::with_capacity(outputs.len());
         for ops in outputs {
-            let mut builder = Builder::new(source, limits);
+            let mut builder = Builder::new(whole, divisor, limits);
             ops.iter().try_for_each(|op| builder.add(*op))?;
             chains.push(builder.finish()?);
         }
@@ -319,6 +334,34 @@ impl Plan {
         }
     }
 }
+
+/// The largest of 1, 2, 4 and 8 that the sides of a picture of size `whole` may be divided by, as means of squares in
+/// sRGB-encoded values, before `ops` are done to it: so that it is still [`LEAST_RATIO`] times as large as what it is reduced to.
+#[must_use]
+pub fn divisor(ops: &[Op], whole: Size) -> u32 {
+    let mut orientation = Orientation::UPRIGHT;
+    for op in ops {
+        match *op {
+            Op::Orient(next) => orientation = orientation.then(next),
+            Op::Resize { to, .. } => {
+                let size = orientation.size(whole);
+                let (resized, _) = to.of(size);
+                let enough = |from: u32, to: u32, by: u32| {
+                    // In sixteenths, of what is there without a rest.
+                    to > 0 && u64::from(from) * 16 >= u64::from(to) * u64::from(by) * LEAST_RATIO
+                };
+                let fits =
+                    |by: &u32| enough(size.width, resized.width, *by) && enough(size.height, resized.height, *by);
+                return [8, 4, 2].into_iter().find(fits).unwrap_or(1);
+            }
+            Op::Crop(_) | Op::Blur { .. } | Op::Sharpen { .. } | Op::Colour(_) => return 1,
+        }
+    }
+    1
+}
+
+/// In sixteenths: 1.875, so that the 4032 columns of a 12-megapixel photo become 504 for a thumbnail of 256.
+const LEAST_RATIO: u64 = 30;
 
 fn work(steps: &[Step]) -> u64 {
     steps.iter().map(Step::multiply_adds).fold(0, u64::saturating_add)

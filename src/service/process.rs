@@ -17,9 +17,9 @@ use super::{
     pool::Pool,
 };
 use crate::{
-    codec::{self, Budget, Chroma, Decoded, Encoders, Settings},
+    codec::{self, Budget, Chroma, Decoded, Encoders, Scale, Settings},
     domain::{Filter, Hash, OutputFormat, Variant, VariantKey},
-    pixels::{Engines, Form, Op, Orientation, Picture, Plan, PlanLimits, Size, Source, exec},
+    pixels::{Engines, Form, Op, Orientation, Picture, Plan, PlanLimits, Size, exec, plan},
     repo::{Repo, VariantRecord},
     store::{Store, StoreKey},
 };
@@ -268,14 +268,14 @@ fn decode(
     plan: Plan,
     limits: &PlanLimits,
 ) -> Result<(Picture, Plan), ServiceError> {
-    let Decoded { picture, orientation } = codec::decode_for_engine(bytes, budget)?;
-    if orientation == Orientation::UPRIGHT {
+    let scale = Scale::of_divisor(plan::divisor(ops, plan.source()));
+    let Decoded { picture, orientation, scale, whole } = codec::decode_for_engine(bytes, scale, budget)?;
+    if orientation == Orientation::UPRIGHT && scale == Scale::Whole {
         return Ok((picture, plan));
     }
-    let (width, height) = Source::from(&picture).size();
     let ops: Vec<Op> = [Op::Orient(orientation)].into_iter().chain(ops.iter().copied()).collect();
-    if let Ok(turned) = Plan::new(&ops, Size { width, height }, limits) {
-        return Ok((picture, turned));
+    if let Ok(again) = Plan::divided(&ops, whole, scale.divisor(), limits) {
+        return Ok((picture, again));
     }
     // Within the limits one way round and past them the other.
     drop(picture);

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use glimt::codec::{self, Budget};
+use glimt::codec::{self, Budget, CodecError};
 use glimt::domain::Filter;
 
 use crate::corpus::own;
@@ -20,6 +20,14 @@ fn keeps_its_pixels(name: &str) {
 #[test]
 fn bytes_between_segments() {
     keeps_its_pixels("bytes_between_segments.jpg");
+}
+
+/// A number of more than 32 bits wraps in the decoder of AV1. Were it a panic, it would end the process: it could not pass the
+/// decoder's functions of C.
+#[test]
+fn av1_golomb_of_32_bits() {
+    let result = codec::decode(&own("fuzz/av1_golomb_of_32_bits.avif"), &Budget::default());
+    assert!(!matches!(result, Err(CodecError::Panicked { .. })), "{result:?}");
 }
 
 /// The sampling factors of a single component mean nothing (A.2.2), and the library's decoder follows them.

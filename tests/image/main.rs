@@ -19,6 +19,7 @@ mod plans;
 mod recovery;
 mod reference;
 mod routing;
+mod scaled;
 mod settings;
 mod shaders;
 mod twin;

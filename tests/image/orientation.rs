@@ -5,7 +5,7 @@
 
 use std::io::Cursor;
 
-use glimt::codec::{self, Budget, sniff};
+use glimt::codec::{self, Budget, Scale, sniff};
 use glimt::domain::Format;
 use glimt::pixels::Layout;
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
@@ -87,7 +87,7 @@ fn every_orientation_gives_the_same_upright_picture() {
                 "{name}: {likeness:.1} dB"
             );
             // As planes for an engine, it is turned there.
-            let engine = codec::decode_for_engine(&file, &Budget::default()).unwrap();
+            let engine = codec::decode_for_engine(&file, Scale::Whole, &Budget::default()).unwrap();
             let told = engine.orientation != glimt::pixels::Orientation::UPRIGHT;
             assert!(!told || format == Format::Jpg && orientation > 1, "{name}");
             // What is stored looks the same, and still says how it lies; what is converted lies right.

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use glimt::codec::{self, Budget, CodecError};
+use glimt::codec::{self, Budget, CodecError, Scale};
 use glimt::pixels::pixmap::Picture;
 use glimt::pixels::{Backend, EngineOptions, Engines, Layout, Op, Orientation, Pixmap, Plan, PlanLimits, Size, exec};
 use jpeg_encoder::{ColorType, SamplingFactor};
@@ -42,7 +42,7 @@ fn the_corpus_is_one_picture_by_both_ways() {
         let bytes = std::fs::read(path).unwrap();
         let budget = Budget { max_pixels: 4_000_000, ..Budget::default() };
         let plain = codec::decode(&bytes, &budget);
-        let decoded = match (codec::decode_for_engine(&bytes, &budget), &plain) {
+        let decoded = match (codec::decode_for_engine(&bytes, Scale::Whole, &budget), &plain) {
             (Ok(decoded), _) => decoded,
             (Err(error), plain) => {
                 assert_eq!(Some(&error), plain.as_ref().err(), "{name}");
@@ -76,7 +76,7 @@ fn planes_lie_as_stored_and_say_how_to_turn_them() {
         let exif =
             [&b"Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"[..], &[number, 0, 0, 0, 0, 0, 0]].concat();
         let file = jpeg(Some((1, &exif)));
-        let decoded = codec::decode_for_engine(&file, &Budget::default()).unwrap();
+        let decoded = codec::decode_for_engine(&file, Scale::Whole, &Budget::default()).unwrap();
         let Picture::Planar(planes) = &decoded.picture else { panic!("no planes") };
         assert_eq!((planes.width(), planes.height()), (61, 47));
         assert_eq!(decoded.orientation, Orientation::from_exif(number).unwrap());
@@ -97,10 +97,10 @@ fn a_profile_that_moves_colours_is_applied_before() {
         jpeg(Some((2, &[&b"ICC_PROFILE\0\x01\x01"[..], &profile.encode().unwrap()].concat())))
     };
     let file = profile(moxcms::ColorProfile::new_display_p3());
-    let decoded = codec::decode_for_engine(&file, &Budget::default()).unwrap();
+    let decoded = codec::decode_for_engine(&file, Scale::Whole, &Budget::default()).unwrap();
     assert_eq!(decoded.picture, Picture::Packed(codec::decode(&file, &Budget::default()).unwrap()));
     let file = profile(moxcms::ColorProfile::new_srgb());
-    let decoded = codec::decode_for_engine(&file, &Budget::default()).unwrap();
+    let decoded = codec::decode_for_engine(&file, Scale::Whole, &Budget::default()).unwrap();
     assert!(matches!(decoded.picture, Picture::Planar(_)), "sRGB moves nothing");
 }
 
@@ -110,11 +110,11 @@ fn damage_is_for_the_library_to_judge() {
     for cut in [file.len() / 2, file.len() - 2] {
         let cut = file.get(..cut).unwrap();
         let plain = codec::decode(cut, &Budget::default());
-        let decoded = codec::decode_for_engine(cut, &Budget::default());
+        let decoded = codec::decode_for_engine(cut, Scale::Whole, &Budget::default());
         assert_eq!(decoded.map(|decoded| decoded.picture), plain.map(Picture::Packed));
     }
     let late = Budget { deadline: Some(std::time::Instant::now()), ..Budget::default() };
-    assert_eq!(codec::decode_for_engine(&file, &late), Err(CodecError::TimedOut));
+    assert_eq!(codec::decode_for_engine(&file, Scale::Whole, &late), Err(CodecError::TimedOut));
 }
 
 /// Luma and blue in one scan, red in another: the library decoder takes it for another picture and says nothing.

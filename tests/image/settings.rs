@@ -5,7 +5,7 @@
 use std::io::{Cursor, Write as _};
 use std::process::{Command, Stdio};
 
-use glimt::codec::{self, Budget, Chroma, Effort, Encoders, Quality, Settings};
+use glimt::codec::{self, Budget, Chroma, Effort, Encoders, Quality, Scale, Settings};
 use glimt::domain::OutputFormat;
 use glimt::pixels::{Layout, Picture, Pixmap};
 use image::ImageReader;
@@ -63,7 +63,7 @@ fn every_jpeg_is_read_alike_by_every_decoder() {
                     let by_library = read_back(&file);
                     assert!(psnr(&wanted, &by_library) > 27.0, "{told}: {} dB", psnr(&wanted, &by_library));
                     // Ours to planes, which takes it or says nothing; a file of our own it has to take.
-                    let decoded = codec::decode_for_engine(&file, &Budget::default()).unwrap().picture;
+                    let decoded = codec::decode_for_engine(&file, Scale::Whole, &Budget::default()).unwrap().picture;
                     if layout == Layout::Rgb {
                         let Picture::Planar(planes) = decoded else { panic!("{told}: not taken") };
                         let full = !planes.sampling().half_width;
@@ -127,7 +127,7 @@ fn chroma_is_what_is_chosen_and_auto_looks_at_the_picture() {
 #[test]
 fn planes_become_the_jpeg_that_is_asked_for() {
     let source = jpeg(&test_picture(203, 149, Layout::Rgb), settings(Effort::Balanced, Chroma::Quarter));
-    let picture = codec::decode_for_engine(&source, &Budget::default()).unwrap().picture;
+    let picture = codec::decode_for_engine(&source, Scale::Whole, &Budget::default()).unwrap().picture;
     for (chroma, wanted) in [(Chroma::Quarter, 0x22), (Chroma::Auto, 0x22), (Chroma::Full, 0x11)] {
         let file = codec::encode_picture(&picture, OutputFormat::Jpg, settings(Effort::Balanced, chroma)).unwrap();
         assert_eq!(factors(&file)[0], wanted, "{chroma:?}");
@@ -237,7 +237,7 @@ fn avif_has_a_quality_an_effort_and_the_chroma_that_is_chosen() {
 #[test]
 fn planes_become_an_avif_as_they_are() {
     let source = jpeg(&test_picture(203, 149, Layout::Rgb), settings(Effort::Balanced, Chroma::Quarter));
-    let picture = codec::decode_for_engine(&source, &Budget::default()).unwrap().picture;
+    let picture = codec::decode_for_engine(&source, Scale::Whole, &Budget::default()).unwrap().picture;
     for chroma in CHROMAS {
         let file = codec::encode_picture(&picture, OutputFormat::Avif, settings(Effort::Fast, chroma)).unwrap();
         let likeness = psnr(&read_back(&source), avif_back(&file).data());

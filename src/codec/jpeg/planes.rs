@@ -5,6 +5,10 @@
 //! file and never shows a broken picture: that is for the library decoder, which gets what is declined here.
 //!
 //! Sequential blocks go straight into their planes; progressive frames hold 2 bytes a coefficient until the last scan.
+//!
+//! A picture can be divided on the way ([`Scale`]): blocks then become smaller squares of the frequencies that those have, and
+//! coefficients that none of them needs are passed over, several at a time; scans of a progressive frame, unread. It is nearer to
+//! the picture than means of squares are.
 
 mod bits;
 mod header;
@@ -12,7 +16,9 @@ mod huffman;
 mod idct;
 mod plane;
 mod progressive;
+mod scale;
 mod sequential;
+mod skip;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +30,15 @@ use crate::pixels::{Layout, Pixmap};
 
 use self::bits::Bits;
 use self::header::{Frame, ScanHeader, Tables};
-use self::huffman::{Lookup, Of};
+use self::huffman::{Differences, Lookup, Of};
 use self::idct::Quantiser;
 use self::plane::Plane;
 use self::progressive::{Band, Coefficients, DcPart};
+use self::scale::Side;
 use self::sequential::Part;
+use self::skip::Skip;
+
+pub use self::scale::Scale;
 
 /// Why there are no planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +49,13 @@ enum Declined {
     TimedOut,
 }
 
-/// The planes of a file, as stored; grey as pixels of one channel. `None`: it is not for this decoder, and nothing is said
-/// about it. What the header asks for must have been checked against the budget.
+/// The planes of a file, as stored but divided; grey as pixels of one channel. `None`: it is not for this decoder, and nothing is
+/// said about it. What the header asks for must have been checked against the budget.
 ///
 /// # Errors
 /// [`CodecError::TimedOut`].
-pub(crate) fn decode(bytes: &[u8], budget: &Budget) -> Result<Option<Picture>, CodecError> {
-    match Decoder::new(bytes, budget).run() {
+pub(crate) fn decode(bytes: &[u8], scale: Scale, budget: &Budget) -> Result<Option<Picture>, CodecError> {
+    match Decoder::new(bytes, scale, budget).run() {
         Ok(picture) => Ok(Some(picture)),
         Err(Declined::NotMine) => Ok(None),
         Err(Declined::TimedOut) => Err(CodecError::TimedOut),
@@ -97,6 +107,7 @@ const fn i16_of(value: i32) -> i16 {
 
 /// Where a component's samples come together.
 struct Target {
+    side: Side,
     plane: Plane,
     /// As they were at its first scan.
     quantiser: Option<Quantiser>,
@@ -106,6 +117,7 @@ struct Target {
 
 struct Decoder<'a> {
     bytes: &'a [u8],
+    scale: Scale,
     budget: &'a Budget,
     tables: Tables,
     frame: Option<Frame>,
@@ -116,8 +128,17 @@ struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    fn new(bytes: &'a [u8], budget: &'a Budget) -> Self {
-        Self { bytes, budget, tables: Tables::default(), frame: None, targets: Vec::new(), scans: 0, adobe: None }
+    fn new(bytes: &'a [u8], scale: Scale, budget: &'a Budget) -> Self {
+        Self {
+            bytes,
+            scale,
+            budget,
+            tables: Tables::default(),
+            frame: None,
+            targets: Vec::new(),
+            scans: 0,
+            adobe: None,
+        }
     }
 
     /// From the first marker to the last.
@@ -170,16 +191,33 @@ impl<'a> Decoder<'a> {
         if self.frame.is_some() || self.budget.check_size(frame.width, frame.height).is_err() {
             return Err(Declined::NotMine);
         }
-        let target = |component: &header::Component| Target {
-            plane: Plane::new(component.width, component.height),
-            quantiser: None,
-            coefficients: frame
-                .progressive
-                .then(|| Coefficients::new(frame.mcus.0 * component.across, frame.mcus.1 * component.down)),
+        let target = |component: &header::Component| {
+            let side = self.side(&frame, component);
+            let share = |samples: usize| (samples * side.samples()).div_ceil(8);
+            let blocks = || (frame.mcus.0 * component.across, frame.mcus.1 * component.down);
+            Target {
+                side,
+                plane: Plane::new(share(component.width), share(component.height)),
+                quantiser: None,
+                coefficients: frame
+                    .progressive
+                    .then(blocks)
+                    .map(|(across, down)| Coefficients::new(across, down, side)),
+            }
         };
         self.targets = frame.components.iter().map(target).collect();
         self.frame = Some(frame);
         Ok(())
+    }
+
+    /// What blocks of this component become. Chroma that is halved both ways keeps twice as much as luma, so that it is as large:
+    /// what is left out of it then is no more than is left out of luma.
+    fn side(&self, frame: &Frame, component: &header::Component) -> Side {
+        let side = Side::from(self.scale);
+        let is_halved = frame.components.first().is_some_and(|luma| {
+            self.scale != Scale::Whole && component.across < luma.across && component.down < luma.down
+        });
+        if is_halved { side.doubled() } else { side }
     }
 
     /// Decodes the scan of this header, whose data begin at `at`; returns where they end.
@@ -197,7 +235,7 @@ impl<'a> Decoder<'a> {
             let target = self.targets.get_mut(*component).ok_or(Declined::NotMine)?;
             if target.quantiser.is_none() {
                 let steps = self.tables.quantisers.get(which).and_then(Option::as_ref).ok_or(Declined::NotMine)?;
-                target.quantiser = Some(idct::quantiser(steps));
+                target.quantiser = Some(Quantiser::new(steps));
             } else if !frame.progressive {
                 // A component has one scan.
                 return Err(Declined::NotMine);
@@ -215,24 +253,28 @@ impl<'a> Decoder<'a> {
     /// All that was decoded, if it is all of the picture.
     fn finish(self) -> Result<Picture, Declined> {
         let frame = self.frame.ok_or(Declined::NotMine)?;
+        let is_halved = match &self.targets[..] {
+            [luma, chroma, _] => luma.side == chroma.side,
+            _ => false,
+        };
         let mut planes = Vec::with_capacity(self.targets.len());
-        for Target { mut plane, quantiser, coefficients } in self.targets {
+        for Target { side, mut plane, quantiser, coefficients } in self.targets {
             let quantiser = quantiser.ok_or(Declined::NotMine)?;
             if let Some(coefficients) = coefficients {
                 if !coefficients.are_complete() {
                     return Err(Declined::NotMine);
                 }
-                coefficients.render(&mut plane, &quantiser, self.budget)?;
+                coefficients.render(&mut plane, side, &quantiser, self.budget)?;
             }
             planes.push(plane.into_samples());
         }
-        let (width, height) = (frame.width, frame.height);
+        let (width, height) = (self.scale.side(frame.width), self.scale.side(frame.height));
         let mut planes = planes.into_iter();
         let picture = match (planes.next(), planes.next(), planes.next(), &frame.components[..]) {
             (Some(luma), Some(blue), Some(red), [first, chroma, _]) => {
                 let sampling = Sampling {
-                    half_width: chroma.across < first.across,
-                    half_height: chroma.down < first.down,
+                    half_width: is_halved && chroma.across < first.across,
+                    half_height: is_halved && chroma.down < first.down,
                     siting: Siting::Centre,
                 };
                 Ycbcr::new(width, height, sampling, luma, [blue, red]).map(Picture::Planar)
@@ -254,8 +296,11 @@ fn mcus_of(frame: &Frame, header: &ScanHeader) -> Result<(usize, usize), Decline
 
 /// The table of the code in this place.
 fn lookup(codes: &[Option<huffman::Code>; 4], which: usize, of: Of) -> Result<Lookup, Declined> {
-    let code = codes.get(which).and_then(Option::as_ref).ok_or(Declined::NotMine)?;
-    Ok(Lookup::new(code, of))
+    Ok(Lookup::new(code_of(codes, which)?, of))
+}
+
+fn code_of(codes: &[Option<huffman::Code>; 4], which: usize) -> Result<&huffman::Code, Declined> {
+    codes.get(which).and_then(Option::as_ref).ok_or(Declined::NotMine)
 }
 
 fn sequential_scan<'a>(
@@ -274,8 +319,11 @@ fn sequential_scan<'a>(
         parts.push(Part {
             plane: &mut target.plane,
             quantiser: target.quantiser.as_ref().ok_or(Declined::NotMine)?,
-            dc: lookup(&tables.dc, *dc, Of::Differences)?,
-            ac: lookup(&tables.ac, *ac, Of::Numbers)?,
+            dc: Differences::new(code_of(&tables.dc, *dc)?),
+            ac: (target.side != Side::One).then(|| lookup(&tables.ac, *ac, Of::Numbers)).transpose()?,
+            skip: (target.side != Side::Eight).then(|| code_of(&tables.ac, *ac).map(Skip::new)).transpose()?,
+            side: target.side,
+            prediction: 0,
             across: if alone { 1 } else { component.across },
             down: if alone { 1 } else { component.down },
         });
@@ -301,12 +349,15 @@ fn progressive_scan<'a>(
         let coefficients = target.coefficients.as_mut().ok_or(Declined::NotMine)?;
         coefficients.turn(band)?;
         if band.first > 0 {
+            if target.side == Side::One {
+                return Ok(bits.past_data());
+            }
             let ac = lookup(&tables.ac, *ac, if band.refines { Of::Corrections } else { Of::Numbers })?;
             return progressive::scan_ac(bits, coefficients, &ac, band, mcus, restarts, budget);
         }
         parts.push(DcPart {
             coefficients,
-            dc: if band.refines { None } else { Some(lookup(&tables.dc, *dc, Of::Differences)?) },
+            dc: if band.refines { None } else { Some(Differences::new(code_of(&tables.dc, *dc)?)) },
             across: if alone { 1 } else { component.across },
             down: if alone { 1 } else { component.down },
         });

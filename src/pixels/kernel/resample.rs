@@ -75,13 +75,21 @@ const NOTHING: f64 = 1e-12;
 /// `None` when a length is zero. Costs `target_len * 2 * support * ratio` values of the filter.
 #[must_use]
 pub fn resample(filter: ResizeFilter, source_len: u32, target_len: u32) -> Option<Kernel> {
-    if source_len == 0 || target_len == 0 {
+    resample_divided(filter, source_len, 1, target_len)
+}
+
+/// The same for a line of `whole_len` samples of which there is only one for each `divisor`, the mean of them. The last one may
+/// have fewer samples of the line under it, so the line ends within it: ratio and positions are those of the line.
+#[must_use]
+pub fn resample_divided(filter: ResizeFilter, whole_len: u32, divisor: u32, target_len: u32) -> Option<Kernel> {
+    if whole_len == 0 || target_len == 0 || divisor == 0 {
         return None;
     }
-    if source_len == target_len {
+    let source_len = whole_len.div_ceil(divisor);
+    if whole_len == source_len && source_len == target_len {
         return Some(Kernel::identity(source_len));
     }
-    let ratio = f64::from(source_len) / f64::from(target_len);
+    let ratio = f64::from(whole_len) / f64::from(divisor) / f64::from(target_len);
     let scale = ratio.max(1.0);
     let centre = |at: u32| (f64::from(at) + 0.5).mul_add(ratio, -0.5);
     let bands: Vec<Band> = (0..target_len).map(|at| band(filter, centre(at), scale, source_len)).collect();
@@ -253,5 +261,32 @@ mod tests {
             let one = resample(filter, 7, 1).unwrap();
             assert_eq!((one.taps(), one.target_len()), (7, 1), "{filter:?}");
         }
+    }
+
+    /// On a slope every symmetric filter gives the height at its centre.
+    #[test]
+    fn a_divided_line_ends_where_the_line_does() {
+        let (whole_len, divisor, target_len) = (1001_u32, 8_u32, 50_u32);
+        let divided: Vec<f64> = (0..126).map(|at| f64::from(8 * at) + 3.5).collect();
+        let heights = |kernel: &Kernel| -> Vec<f64> {
+            let height = |row: &crate::pixels::kernel::Row| {
+                let weights = kernel.row_weights(*row).iter().map(|weight| f64::from(*weight));
+                divided.iter().skip(row.first as usize).zip(weights).map(|(height, weight)| height * weight).sum()
+            };
+            kernel.rows().iter().map(height).collect()
+        };
+        let wanted = |at: u32| (f64::from(at) + 0.5) * f64::from(whole_len) / f64::from(target_len) - 0.5;
+        let kernel = resample_divided(ResizeFilter::Lanczos3, whole_len, divisor, target_len).unwrap();
+        assert_eq!((kernel.source_len(), kernel.target_len()), (126, 50));
+        let ends = lanczos(126, 50).unwrap();
+        for at in 4..46 {
+            let want = wanted(at);
+            let got = heights(&kernel)[at as usize];
+            assert!((got - want).abs() < 0.01, "{at}: {got} {want}");
+        }
+        let off = (heights(&ends)[45] - wanted(45)).abs();
+        assert!(off > 5.0, "the control, a line as long as its samples: {off}");
+        assert_eq!(resample_divided(ResizeFilter::Lanczos3, 7, 1, 3), lanczos(7, 3));
+        assert_eq!(resample_divided(ResizeFilter::Lanczos3, 7, 0, 3), None);
     }
 }

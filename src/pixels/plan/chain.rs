@@ -7,7 +7,7 @@
 
 use super::step::{Step, trimmed};
 use super::{Matrix, PlanError, PlanLimits, Rect, Size};
-use crate::pixels::kernel::resample::resample;
+use crate::pixels::kernel::resample::resample_divided;
 use crate::pixels::kernel::{Kernel, gaussian};
 use crate::pixels::op::{Colour, Op, Target};
 use crate::pixels::orientation::Orientation;
@@ -33,18 +33,23 @@ impl Chain {
     }
 }
 
-/// A chain while operations are added. Without steps, `window` is on the source.
+/// A chain while operations are added. Without steps, `window` is on the source; on the whole of it, where that comes divided.
 pub(super) struct Builder<'l> {
     limits: &'l PlanLimits,
+    /// Of what there is: already divided.
     source: Size,
+    /// What the sides of the source were divided by: no more once it has been read.
+    divisor: u32,
     steps: Vec<Step>,
     window: Rect,
     orientation: Orientation,
 }
 
 impl<'l> Builder<'l> {
-    pub(super) const fn new(source: Size, limits: &'l PlanLimits) -> Self {
-        Self { limits, source, steps: Vec::new(), window: Rect::whole(source), orientation: Orientation::UPRIGHT }
+    pub(super) const fn new(whole: Size, divisor: u32, limits: &'l PlanLimits) -> Self {
+        let source = whole.divided(divisor);
+        let window = Rect::whole(whole);
+        Self { limits, source, divisor, steps: Vec::new(), window, orientation: Orientation::UPRIGHT }
     }
 
     /// The picture's size as it is seen now.
@@ -55,6 +60,9 @@ impl<'l> Builder<'l> {
     /// Adds one operation.
     pub(super) fn add(&mut self, op: Op) -> Result<(), PlanError> {
         check(op, self.limits)?;
+        if self.divisor > 1 && !matches!(op, Op::Orient(_) | Op::Resize { .. }) {
+            return Err(self.misfit());
+        }
         match op {
             Op::Orient(next) => self.orientation = self.orientation.then(next),
             Op::Crop(rect) => self.crop(rect)?,
@@ -62,8 +70,12 @@ impl<'l> Builder<'l> {
                 let (resized, kept) = to.of(self.size());
                 if resized != self.size() {
                     let (from, to) = (self.window.size, self.orientation.size(resized));
-                    let horizontal = resample(filter, from.width, to.width);
-                    let vertical = resample(filter, from.height, to.height);
+                    let divisor = std::mem::replace(&mut self.divisor, 1);
+                    let horizontal = resample_divided(filter, from.width, divisor, to.width);
+                    let vertical = resample_divided(filter, from.height, divisor, to.height);
+                    if divisor > 1 {
+                        self.window = Rect::whole(self.source);
+                    }
                     self.filter(horizontal.zip(vertical))?;
                 }
                 self.crop(kept)?;
@@ -118,10 +130,9 @@ impl<'l> Builder<'l> {
 
     /// Adds a step for the window: it reads through it, and its result is all there is to see.
     fn push(&mut self, step: Option<Step>) -> Result<(), PlanError> {
-        let Size { width, height } = self.window.size;
         let step = step
             .and_then(|step| step.embedded((self.window.x, self.window.y), self.real()))
-            .ok_or(PlanError::Misfit { step: self.steps.len(), width, height })?;
+            .ok_or_else(|| self.misfit())?;
         self.window = Rect::whole(step.target());
         self.steps.push(step);
         Ok(())
@@ -136,7 +147,16 @@ impl<'l> Builder<'l> {
             .map_or(Ok(()), |(steps, _)| super::check_work(super::work(&steps), self.limits))
     }
 
+    /// The next step does not fit what it is given.
+    fn misfit(&self) -> PlanError {
+        let Size { width, height } = self.window.size;
+        PlanError::Misfit { step: self.steps.len(), width, height }
+    }
+
     pub(super) fn finish(self) -> Result<Chain, PlanError> {
+        if self.divisor > 1 {
+            return Err(self.misfit());
+        }
         let output = self.size();
         let Self { steps, window, orientation, source, .. } = self;
         if steps.is_empty() {

@@ -33,40 +33,27 @@ impl<'a> Bits<'a> {
     /// Sees to it that at least 32 bits are loaded.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
-        if self.count < 32 {
-            let next = self.data.get(self.at..).and_then(<[u8]>::first_chunk);
-            let word = next.map_or(u64::MAX, |bytes| u64::from_be_bytes(*bytes));
-            // The top bit of a byte stays set where the byte is 0xFF (or above one that is).
-            if (!word).wrapping_sub(ONES) & word & (ONES << 7) == 0 {
-                let bytes = (63 - self.count) / 8;
-                self.buffer |= word >> self.count;
-                self.at += bytes as usize;
-                self.count += 8 * bytes;
-            } else {
-                *self = self.refilled();
-            }
+        let next = self.data.get(self.at..).and_then(<[u8]>::first_chunk);
+        let word = next.map_or(u64::MAX, |bytes| u64::from_be_bytes(*bytes));
+        // The top bit of a byte stays set where the byte is 0xFF (or above one that is).
+        if (!word).wrapping_sub(ONES) & word & (ONES << 7) == 0 {
+            // As many whole bytes as there is room for: always, since whether there is need is hard to foretell.
+            self.buffer |= word >> self.count;
+            self.at += ((63 - self.count) / 8) as usize;
+            self.count |= 56;
+        } else if self.count < 56 {
+            self.refill_bytewise();
         }
     }
 
     /// The same byte by byte.
-    #[cold]
-    #[inline(never)]
-    fn refilled(mut self) -> Self {
-        while self.count <= 56 {
-            match self.data.get(self.at..).unwrap_or_default() {
-                [0xFF, 0, ..] => {
-                    self.buffer |= 0xFF << (56 - self.count);
-                    self.at += 2;
-                }
-                [] | [0xFF, ..] => self.padding += 8,
-                [byte, ..] => {
-                    self.buffer |= u64::from(*byte) << (56 - self.count);
-                    self.at += 1;
-                }
-            }
-            self.count += 8;
-        }
-        self
+    #[inline(always)]
+    fn refill_bytewise(&mut self) {
+        let (buffer, passed, padding) = loaded(self.data, self.at, self.buffer, self.count);
+        self.buffer = buffer;
+        self.at += usize::from(passed);
+        self.padding += u32::from(padding);
+        self.count |= 56;
     }
 
     /// The next `count` bits, 1 to 32, as a number. They must be loaded.
@@ -105,6 +92,27 @@ impl<'a> Bits<'a> {
         extended(value, size)
     }
 
+    /// At the marker that ends the scan, its data unread; restart markers end none.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn past_data(self) -> Self {
+        let data = self.data.get(self.at..).unwrap_or_default();
+        let ends = |&at: &usize| !matches!(data.get(at + 1), Some(0 | 0xD0..=0xD7 | 0xFF));
+        let at = memchr::memchr_iter(0xFF, data).find(ends).unwrap_or(data.len());
+        Self::new(self.data, self.at + at)
+    }
+
+    /// The signed number that the last `size` of the next `length` bits stand for, 0 where it is 0; 27 bits at most. Without a
+    /// branch: sizes are hard to foretell.
+    #[inline(always)]
+    pub(super) fn last_of(&self, length: u32, size: u32) -> i32 {
+        let value = self.peek(32) >> (32 - length) & ((1 << size) - 1);
+        let least_positive = (1_i64 << size) >> 1;
+        let value = i64::try_from(value).unwrap_or(0);
+        let below = if value < least_positive { (1 << size) - 1 } else { 0 };
+        i32::try_from(value - below).unwrap_or(0)
+    }
+
     /// Whether more was read than there is.
     #[inline(always)]
     pub(super) const fn ran_dry(&self) -> bool {
@@ -115,7 +123,8 @@ impl<'a> Bits<'a> {
     #[cold]
     #[inline(never)]
     pub(super) fn end(self) -> Result<usize, Declined> {
-        let bits = self.refilled();
+        let mut bits = self;
+        bits.refill_bytewise();
         let left = bits.count.checked_sub(bits.padding).ok_or(Declined::NotMine)?;
         if left >= 8 || bits.data.get(bits.at) != Some(&0xFF) {
             return Err(Declined::NotMine);
@@ -137,6 +146,29 @@ impl<'a> Bits<'a> {
         }
         Ok(Self::new(self.data, at + 2))
     }
+}
+
+/// The buffer with as many bytes from `at` on as it has room for, by how many bytes that goes on, and for how many bits there was
+/// none. Of numbers alone, so that the loops have what they read from in registers.
+#[cold]
+#[inline(never)]
+fn loaded(data: &[u8], mut at: usize, mut buffer: u64, mut count: u32) -> (u64, u8, u8) {
+    let (mut passed, mut padding) = (0, 0);
+    while count < 56 {
+        match data.get(at..).unwrap_or_default() {
+            [0xFF, 0, ..] => {
+                buffer |= 0xFF << (56 - count);
+                (at, passed) = (at + 2, passed + 2);
+            }
+            [] | [0xFF, ..] => padding += 8,
+            [byte, ..] => {
+                buffer |= u64::from(*byte) << (56 - count);
+                (at, passed) = (at + 1, passed + 1);
+            }
+        }
+        count += 8;
+    }
+    (buffer, passed, padding)
 }
 
 /// The number that `size` bits stand for (T.81 table F.1): those that begin with 0 are negative.

@@ -26,6 +26,52 @@ impl Code {
         }
         Ok((Self { counts: *counts, symbols: symbols.to_vec() }, rest))
     }
+
+    /// Each word of at most `longest` bits, its length, and what it means. Words are numbered upwards, and from one length to
+    /// the next with a zero behind (C.2).
+    pub(super) fn words(&self, longest: u32) -> impl Iterator<Item = (usize, u32, u8)> {
+        let lengths = self.counts.iter().zip(1..=longest).flat_map(|(&count, length)| (0..count).map(move |_| length));
+        let (mut word, mut before) = (0_usize, 1);
+        lengths.zip(&self.symbols).map(move |(length, &symbol)| {
+            word <<= length - before;
+            before = length;
+            word += 1;
+            (word - 1, length, symbol)
+        })
+    }
+}
+
+/// Words found by their length, one after the other: for long ones.
+pub(super) struct Search {
+    /// For each length: the first 16 bits that are no word of this length or shorter, and what to take from a word for the
+    /// place of its symbol.
+    lengths: [(usize, usize); 16],
+    symbols: [u8; 256],
+}
+
+impl Search {
+    pub(super) fn new(code: &Code) -> Self {
+        let mut lengths = [(0, 0); 16];
+        let mut symbols = [0; 256];
+        symbols.iter_mut().zip(&code.symbols).for_each(|(to, from)| *to = *from);
+        let (mut word, mut place) = (0_usize, 0_usize);
+        for ((&count, entry), bits) in code.counts.iter().zip(&mut lengths).zip(1_u32..) {
+            let count = usize::from(count);
+            *entry = ((word + count) << (16 - bits), word.wrapping_sub(place));
+            word = (word + count) << 1;
+            place += count;
+        }
+        Self { lengths, symbols }
+    }
+
+    /// The symbol and the length of the word that these 16 bits begin with.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn word(&self, next: usize) -> Option<(u8, u32)> {
+        let ((_, base), length) = self.lengths.iter().zip(1..).find(|((limit, _), _)| next < *limit)?;
+        let place = (next >> (16 - length)).wrapping_sub(*base);
+        self.symbols.get(place).map(|symbol| (*symbol, length))
+    }
 }
 
 /// Bits that the table is asked with.
@@ -38,10 +84,7 @@ const LOOK: u32 = 10;
 /// a size alone, which is a run of 0.
 pub(super) struct Lookup {
     answers: Box<[Answer; 1 << LOOK]>,
-    /// For each length: the first 16 bits that are no word of this length or shorter, and what to take from a word for the
-    /// place of its symbol.
-    lengths: [(usize, usize); 16],
-    symbols: [u8; 256],
+    search: Search,
 }
 
 /// From the lowest bit: bits used (5). Then, if a symbol: the symbol (8); if the word is a longer one: nothing. If numbers: by
@@ -50,14 +93,12 @@ pub(super) struct Lookup {
 #[derive(Clone, Copy)]
 struct Answer(u64);
 
-/// What the words of a code are about.
+/// What the words of a code of AC are about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
-    /// Differences of DC.
-    Differences,
-    /// Numbers of AC.
+    /// Numbers.
     Numbers,
-    /// Corrections of AC, where what follows a word is no number (G.1.2.3).
+    /// Corrections, where what follows a word is no number (G.1.2.3).
     Corrections,
 }
 
@@ -77,29 +118,16 @@ impl Lookup {
     /// The table of a code.
     pub(super) fn new(code: &Code, of: Of) -> Self {
         let mut words: Words = [(0, 0); 1 << LOOK];
-        let mut lengths = [(0, 0); 16];
-        let mut symbols = [0; 256];
-        symbols.iter_mut().zip(&code.symbols).for_each(|(to, from)| *to = *from);
-        // Words are numbered upwards, and from one length to the next with a zero behind (C.2).
-        let (mut word, mut place) = (0_usize, 0_usize);
-        for ((&count, entry), length) in code.counts.iter().zip(&mut lengths).zip(1_u8..) {
-            let (count, bits) = (usize::from(count), u32::from(length));
-            if let Some(rest) = LOOK.checked_sub(bits) {
-                let meant = code.symbols.iter().skip(place).take(count);
-                for (symbol, word) in meant.zip(word..) {
-                    let answers = words.get_mut(word << rest..(word + 1) << rest);
-                    answers.into_iter().flatten().for_each(|answer| *answer = (length, *symbol));
-                }
-            }
-            *entry = ((word + count) << (16 - bits), word.wrapping_sub(place));
-            word = (word + count) << 1;
-            place += count;
+        for (word, length, symbol) in code.words(LOOK) {
+            let rest = LOOK - length;
+            let answers = words.get_mut(word << rest..(word + 1) << rest);
+            answers.into_iter().flatten().for_each(|answer| *answer = (length.to_le_bytes()[0], symbol));
         }
         let mut answers = Box::new([Answer(0); 1 << LOOK]);
         for (asked, answer) in answers.iter_mut().enumerate() {
             *answer = Answer::new(&words, asked, of);
         }
-        Self { answers, lengths, symbols }
+        Self { answers, search: Search::new(code) }
     }
 
     /// What stands next, in a block whose next coefficient has this place and whose last one that; its bits are taken.
@@ -128,18 +156,9 @@ impl Lookup {
 
     #[inline(always)]
     fn search(&self, bits: &mut Bits<'_>) -> Result<Coded, Declined> {
-        let (symbol, length) = self.word(bits.peek(16)).ok_or(Declined::NotMine)?;
+        let (symbol, length) = self.search.word(bits.peek(16)).ok_or(Declined::NotMine)?;
         bits.skip(length);
         Ok(Coded::Symbol(symbol))
-    }
-
-    /// The symbol and the length of the word that these 16 bits begin with, by its length alone.
-    #[cold]
-    #[inline(never)]
-    fn word(&self, next: usize) -> Option<(u8, u32)> {
-        let ((_, base), length) = self.lengths.iter().zip(1..).find(|((limit, _), _)| next < *limit)?;
-        let place = (next >> (16 - length)).wrapping_sub(*base);
-        self.symbols.get(place).map(|symbol| (*symbol, length))
     }
 
     /// The next symbol of a table of corrections.
@@ -151,17 +170,46 @@ impl Lookup {
             Coded::Numbers { .. } => Err(Declined::NotMine),
         }
     }
+}
 
-    /// The next difference of DC (F.2.2.1).
-    #[inline(always)]
-    pub(super) fn difference(&self, bits: &mut Bits<'_>) -> Result<i32, Declined> {
-        bits.refill();
-        match self.next(bits, 0, usize::MAX)? {
-            Coded::Numbers { run: 0, values: [value, _], .. } => Ok(i32::from(value)),
-            Coded::Symbol(0) => Ok(0),
-            Coded::Symbol(size @ 1..=11) => Ok(bits.signed(u32::from(size))),
-            Coded::Numbers { .. } | Coded::Symbol(_) => Err(Declined::NotMine),
+/// A code of DC (F.1.2.1), whose symbols are the sizes of differences.
+pub(super) struct Differences {
+    /// For every [`DC_LOOK`] bits the word and its number: their length together (5), and that of the number (4). 0: it is a long word.
+    answers: [u16; 1 << DC_LOOK],
+    search: Search,
+}
+
+/// Nearly all words are short, and what follows them is not looked up.
+const DC_LOOK: u32 = 8;
+
+impl Differences {
+    /// The table of a code.
+    pub(super) fn new(code: &Code) -> Self {
+        let mut answers = [0; 1 << DC_LOOK];
+        for (word, length, size) in code.words(DC_LOOK).filter(|(.., size)| *size <= 11) {
+            let (rest, size) = (DC_LOOK - length, u16::from(size));
+            let length = u16::from(length.to_le_bytes()[0]);
+            let same = answers.get_mut(word << rest..(word + 1) << rest);
+            same.into_iter().flatten().for_each(|answer| *answer = size << 5 | (length + size));
         }
+        Self { answers, search: Search::new(code) }
+    }
+
+    /// The next difference (F.2.2.1). Leaves at least 29 bits loaded.
+    #[inline(always)]
+    pub(super) fn next(&self, bits: &mut Bits<'_>) -> Result<i32, Declined> {
+        bits.refill();
+        let answer = u32::from(self.answers.get(bits.peek(DC_LOOK)).copied().unwrap_or(0));
+        let (mut size, mut length) = (answer >> 5, answer & 31);
+        if length == 0 {
+            let (symbol, word) =
+                self.search.word(bits.peek(16)).filter(|(size, _)| *size <= 11).ok_or(Declined::NotMine)?;
+            size = u32::from(symbol);
+            length = word + size;
+        }
+        let difference = bits.last_of(length, size);
+        bits.skip(length);
+        Ok(difference)
     }
 }
 
@@ -182,16 +230,14 @@ impl Answer {
         let first = if of == Of::Corrections { None } else { number_at(words, asked, 0) };
         let Some(first) = first else { return Self(u64::from(symbol) << 5 | u64::from(length)) };
         let (mut bits, mut advance, mut second, mut other) = (first.bits, first.run + 1, 0, first.value);
-        if of == Of::Numbers {
-            if let Some(number) = number_at(words, asked, bits) {
-                (second, other) = (number.run + 1, number.value);
-                bits += number.bits;
-                advance += second;
-            }
-            if let Some((length, 0)) = word_at(words, asked, bits) {
-                bits += u32::from(length);
-                advance = PAST;
-            }
+        if let Some(number) = number_at(words, asked, bits) {
+            (second, other) = (number.run + 1, number.value);
+            bits += number.bits;
+            advance += second;
+        }
+        if let Some((length, 0)) = word_at(words, asked, bits) {
+            bits += u32::from(length);
+            advance = PAST;
         }
         let half = |value: i16| u64::from(value.cast_unsigned());
         let places = (second << 16 | first.run << 12 | advance << 5) as u64;

@@ -10,7 +10,11 @@ use super::plane::Samples;
 pub(super) type Block = [i16; 64];
 
 /// Steps of quantisation, row by row.
-pub(super) type Quantiser = [f32; 64];
+pub(super) struct Quantiser {
+    steps: [f32; 64],
+    /// Of the first two rows, in whole numbers.
+    pub(super) first: [i32; 16],
+}
 
 /// `BASIS[v][y]` is `C(v) / 2 * cos((2 y + 1) v pi / 16)`, with `C(0) = sqrt(1/2)` and `C(v) = 1` else.
 const BASIS: [[f32; 8]; 8] = {
@@ -33,36 +37,39 @@ const BASIS: [[f32; 8]; 8] = {
     basis
 };
 
-/// The steps as the transform wants them.
-pub(super) fn quantiser(steps: &[u16; 64]) -> Quantiser {
-    steps.map(f32::from)
+impl Quantiser {
+    /// The steps as the transforms want them.
+    pub(super) fn new(steps: &[u16; 64]) -> Self {
+        let first = steps.first_chunk::<16>().map_or([0; 16], |rows| rows.map(i32::from));
+        Self { steps: steps.map(f32::from), first }
+    }
+
+    /// The coefficient in this place of a block.
+    #[inline(always)]
+    pub(super) fn restored(&self, block: &Block, at: usize) -> f32 {
+        f32::from(block[at]) * self.steps[at]
+    }
 }
 
 /// The samples of a block that has no coefficient behind place `last` of the order of coding. Diagonals are coded one after
 /// the other, so the first few lie in a smaller square.
 #[inline(always)]
-pub(super) fn samples(block: &Block, last: usize, quantiser: &Quantiser) -> Samples {
+pub(super) fn samples(block: &Block, last: usize, quantiser: &Quantiser) -> Samples<8> {
     match last {
         0..=9 => square::<4>(block, quantiser),
         _ => square::<8>(block, quantiser),
     }
 }
 
-/// The one sample of a block of a DC coefficient alone.
-#[inline(always)]
-pub(super) fn flat(dc: i16, quantiser: &Quantiser) -> u8 {
-    sample(f32::from(dc) * quantiser[0] * 0.125)
-}
-
 /// The samples of a block whose coefficients are all in the first `N` rows and columns; `N` is even.
 ///
 /// The outer loops are over the eight lanes of a vector, with all else inside: so the compiler makes one pass of them.
 #[inline(always)]
-fn square<const N: usize>(block: &Block, quantiser: &Quantiser) -> Samples {
+fn square<const N: usize>(block: &Block, quantiser: &Quantiser) -> Samples<8> {
     // Down the columns. The basis is symmetric for even and antisymmetric for odd frequencies: half the products do.
     let mut half = [0.0_f32; 64];
     for u in 0..8 {
-        let coefficients: [f32; N] = std::array::from_fn(|v| f32::from(block[8 * v + u]) * quantiser[8 * v + u]);
+        let coefficients: [f32; N] = std::array::from_fn(|v| quantiser.restored(block, 8 * v + u));
         for y in 0..4 {
             let (mut even, mut odd) = (0.0_f32, 0.0_f32);
             for v in (0..N).step_by(2) {
@@ -89,7 +96,7 @@ fn square<const N: usize>(block: &Block, quantiser: &Quantiser) -> Samples {
 
 /// Shifted to 0 to 255, clamped, rounded to the nearest, from a half upwards.
 #[inline(always)]
-fn sample(value: f32) -> u8 {
+pub(super) fn sample(value: f32) -> u8 {
     // Past 2^23 the unit is the last bit, so adding that rounds, and leaves the integer in the lowest byte. It rounds a half
     // to even, though; blocks of DC alone are often just there, and other decoders go up: so does the last bit of this.
     const LEVEL: f32 = 128.0 + 1.0 / 1024.0;

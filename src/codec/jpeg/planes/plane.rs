@@ -6,8 +6,8 @@ pub(super) struct Plane {
     samples: Vec<u8>,
 }
 
-/// Rows of samples of a block.
-pub(super) type Samples = [[u8; 8]; 8];
+/// Rows of samples of what a block became, `N` on a side.
+pub(super) type Samples<const N: usize> = [[u8; N]; N];
 
 impl Plane {
     /// Zeros. The caller has checked the size against the budget.
@@ -22,13 +22,14 @@ impl Plane {
 
     /// Puts a block in this column and row of blocks; what lies outside of the plane is dropped.
     #[inline(always)]
-    pub(super) fn put(&mut self, (column, row): (usize, usize), samples: &Samples) {
-        let (x, y) = (8 * column, 8 * row);
-        let rows = self.samples.get_mut(y * self.width..).unwrap_or_default().chunks_exact_mut(self.width);
-        for (target, row) in rows.zip(samples) {
+    pub(super) fn put<const N: usize>(&mut self, (column, row): (usize, usize), samples: &Samples<N>) {
+        let (x, mut start) = (N * column, N * row * self.width);
+        for row in samples {
+            let Some(target) = self.samples.get_mut(start..start + self.width) else { return };
+            start += self.width;
             let target = target.get_mut(x..).unwrap_or_default();
-            if let Some(eight) = target.first_chunk_mut() {
-                *eight = *row;
+            if let Some(whole) = target.first_chunk_mut() {
+                *whole = *row;
             } else {
                 target.iter_mut().zip(row).for_each(|(to, from)| *to = *from);
             }
@@ -37,7 +38,7 @@ impl Plane {
 
     /// Puts a block of one value.
     #[inline(always)]
-    pub(super) fn fill(&mut self, at: (usize, usize), value: u8) {
-        self.put(at, &[[value; 8]; 8]);
+    pub(super) fn fill<const N: usize>(&mut self, at: (usize, usize), value: u8) {
+        self.put(at, &[[value; N]; N]);
     }
 }

@@ -2,16 +2,19 @@
 
 use super::bits::Bits;
 use super::header::place_of;
-use super::huffman::{Coded, Lookup};
+use super::huffman::{Coded, Differences, Lookup};
 use super::idct::{self, Block, Quantiser};
 use super::plane::Plane;
+use super::scale::{self, Side};
 use super::{Declined, Restarts};
 use crate::codec::Budget;
 
 /// The coefficients of a component, and how far they have come.
 pub(super) struct Coefficients {
-    /// In rows, with the padding to whole MCUs.
-    blocks: Vec<Block>,
+    /// Blocks in rows, with the padding to whole MCUs.
+    values: Vec<i16>,
+    /// Values of a block: all, or that of DC alone.
+    kept: usize,
     /// For each block a bit for each coefficient of AC that is not 0, in the order of coding: so that a scan looks at those
     /// alone, and not into a block that has none.
     set: Vec<u64>,
@@ -37,17 +40,18 @@ pub(super) struct Band {
 pub(super) struct DcPart<'a> {
     pub(super) coefficients: &'a mut Coefficients,
     /// Not in a scan that refines.
-    pub(super) dc: Option<Lookup>,
+    pub(super) dc: Option<Differences>,
     /// Blocks of an MCU, across and down.
     pub(super) across: usize,
     pub(super) down: usize,
 }
 
 impl Coefficients {
-    /// Zeros for this many columns and rows of blocks. The caller has checked the size against the budget.
-    pub(super) fn new(columns: usize, rows: usize) -> Self {
-        let blocks = columns * rows;
-        Self { blocks: vec![[0; 64]; blocks], set: vec![0; blocks], stride: columns, known: [None; 64] }
+    /// Zeros for this many columns and rows of blocks, of which samples on that `side` will be made. The caller has checked the
+    /// size against the budget.
+    pub(super) fn new(columns: usize, rows: usize, side: Side) -> Self {
+        let (blocks, kept) = (columns * rows, if side == Side::One { 1 } else { 64 });
+        Self { values: vec![0; kept * blocks], kept, set: vec![0; blocks], stride: columns, known: [None; 64] }
     }
 
     /// Notes that a scan brings this, and whether that is its turn (G.1.1.1): bit after bit, DC before AC.
@@ -69,22 +73,50 @@ impl Coefficients {
     }
 
     /// Transforms all into the plane.
-    pub(super) fn render(&self, plane: &mut Plane, quantiser: &Quantiser, budget: &Budget) -> Result<(), Declined> {
+    pub(super) fn render(
+        &self,
+        plane: &mut Plane,
+        side: Side,
+        quantiser: &Quantiser,
+        budget: &Budget,
+    ) -> Result<(), Declined> {
         let stride = self.stride.max(1);
-        for ((blocks, set), row) in self.blocks.chunks_exact(stride).zip(self.set.chunks_exact(stride)).zip(0..) {
+        let rows = self.values.chunks_exact(stride * self.kept).zip(self.set.chunks_exact(stride)).zip(0..);
+        for ((values, set), row) in rows {
             budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
-            render_row(blocks, set, row, plane, quantiser);
+            let blocks = values.as_chunks().0;
+            match side {
+                Side::One => render_means(values, row, plane, quantiser),
+                Side::Two => render_row(blocks, set, row, plane, quantiser, |block, _| scale::two(block, quantiser)),
+                Side::Four => render_row(blocks, set, row, plane, quantiser, |block, _| scale::four(block, quantiser)),
+                Side::Eight => {
+                    render_row(blocks, set, row, plane, quantiser, |block, last| idct::samples(block, last, quantiser));
+                }
+            }
         }
         Ok(())
     }
 }
 
+fn render_means(values: &[i16], row: usize, plane: &mut Plane, quantiser: &Quantiser) {
+    for (dc, column) in values.iter().zip(0..) {
+        plane.fill::<1>((column, row), scale::one(*dc, quantiser));
+    }
+}
+
 #[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
-fn render_row(blocks: &[Block], set: &[u64], row: usize, plane: &mut Plane, quantiser: &Quantiser) {
+fn render_row<const N: usize>(
+    blocks: &[Block],
+    set: &[u64],
+    row: usize,
+    plane: &mut Plane,
+    quantiser: &Quantiser,
+    samples: impl Fn(&Block, usize) -> [[u8; N]; N],
+) {
     for ((block, set), column) in blocks.iter().zip(set).zip(0..) {
         match set.checked_ilog2() {
-            None => plane.fill((column, row), idct::flat(block[0], quantiser)),
-            Some(last) => plane.put((column, row), &idct::samples(block, last as usize, quantiser)),
+            None => plane.fill::<N>((column, row), scale::one(block[0], quantiser)),
+            Some(last) => plane.put((column, row), &samples(block, last as usize)),
         }
     }
 }
@@ -109,15 +141,16 @@ pub(super) fn scan_dc<'a>(
             for (part, prediction) in parts.iter_mut().zip(&mut predictions) {
                 for at in 0..part.down * part.across {
                     let (x, y) = (column * part.across + at % part.across, row * part.down + at / part.across);
-                    let block = part.coefficients.blocks.get_mut(y * part.coefficients.stride + x);
-                    let block = block.ok_or(Declined::NotMine)?;
+                    let block = y * part.coefficients.stride + x;
+                    let value = part.coefficients.values.get_mut(block * part.coefficients.kept);
+                    let value = value.ok_or(Declined::NotMine)?;
                     if let Some(dc) = &part.dc {
-                        *prediction += dc.difference(&mut bits)?;
+                        *prediction += dc.next(&mut bits)?;
                         // Checked before it is shifted: it cannot be past an i32 then.
                         super::dc_of(*prediction)?;
-                        block[0] = super::dc_of(*prediction << low)?;
+                        *value = super::dc_of(*prediction << low)?;
                     } else if bits.bit() {
-                        block[0] |= 1 << low;
+                        *value |= 1 << low;
                     }
                 }
             }
@@ -143,7 +176,8 @@ pub(super) fn scan_ac<'a>(
     // Blocks, from this one on, in which nothing new stands.
     let mut empty = 0_usize;
     let stride = coefficients.stride.max(1);
-    let rows = coefficients.blocks.chunks_exact_mut(stride).zip(coefficients.set.chunks_exact_mut(stride));
+    let rows =
+        coefficients.values.as_chunks_mut().0.chunks_exact_mut(stride).zip(coefficients.set.chunks_exact_mut(stride));
     for (blocks, set) in rows.take(size.1) {
         budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
         let mut row = blocks.iter_mut().zip(set).take(size.0);

@@ -1,6 +1,7 @@
 //! This decoder against the library's and against the definition, and what it makes of damage.
 
 mod encoder;
+mod scaled;
 
 use std::f64::consts::PI;
 use std::path::Path;
@@ -16,7 +17,7 @@ use super::*;
 use encoder::{Coded, STEP};
 
 fn planes(bytes: &[u8]) -> Option<Picture> {
-    decode(bytes, &Budget::default()).unwrap()
+    decode(bytes, Scale::Whole, &Budget::default()).unwrap()
 }
 
 /// What the library decoder makes of a file.
@@ -192,17 +193,20 @@ fn blocks(count: usize, mut state: u32) -> Vec<Coded> {
     blocks
 }
 
-/// The samples of a block by the definition (T.81 A.3.3).
-fn defined(coded: &Coded) -> Vec<f64> {
+/// The samples of a block, `side` on a side, by the definition (T.81 A.3.3), with `side` for 8: of the coefficients whose row and
+/// column are below it.
+fn defined(coded: &Coded, side: usize) -> Vec<f64> {
     let scale = |frequency: usize| if frequency == 0 { 0.5_f64.sqrt() } else { 1.0 };
-    let cosine = |at: usize, frequency: usize| ((2 * at + 1) as f64 * frequency as f64 * PI / 16.0).cos();
+    let cosine = |at: usize, frequency: usize| ((2 * at + 1) as f64 * frequency as f64 * PI / (2 * side) as f64).cos();
     let mut samples = Vec::new();
-    for y in 0..8 {
-        for x in 0..8 {
+    for y in 0..side {
+        for x in 0..side {
             let mut sum = 0.0;
             for (value, at) in coded.iter().zip(0..) {
                 let (v, u) = (header::place_of(at) / 8, header::place_of(at) % 8);
-                sum += scale(u) * scale(v) * f64::from(*value) * cosine(x, u) * cosine(y, v);
+                if v < side && u < side {
+                    sum += scale(u) * scale(v) * f64::from(*value) * cosine(x, u) * cosine(y, v);
+                }
             }
             samples.push((sum / 4.0 * f64::from(STEP) + 128.0).clamp(0.0, 255.0));
         }
@@ -229,15 +233,20 @@ proptest! {
     ) {
         let blocks = blocks(columns * rows, seed);
         let size = (u16::try_from(8 * columns).unwrap(), u16::try_from(8 * rows).unwrap());
-        let sequential = planes(&encoder::sequential(size, &blocks, interval)).expect("sequential");
-        let progressive = planes(&encoder::progressive(size, &blocks, interval)).expect("progressive");
-        prop_assert_eq!(&sequential, &progressive);
-        let Picture::Packed(grey) = sequential else { panic!("grey") };
-        for (block, at) in blocks.iter().zip(0..) {
-            for (sample, place) in defined(block).into_iter().zip(0..) {
-                let (x, y) = (at % columns * 8 + place % 8, at / columns * 8 + place / 8);
-                let got = grey.data()[y * 8 * columns + x];
-                prop_assert!((f64::from(got) - sample).abs() < 0.5 + 2e-3, "{got} for {sample}");
+        let (sequential, progressive) =
+            (encoder::sequential(size, &blocks, interval), encoder::progressive(size, &blocks, interval));
+        for scale in Scale::ALL {
+            let side = 8 / scale.divisor() as usize;
+            let of = |file| decode(file, scale, &Budget::default()).unwrap().expect("taken");
+            let picture = of(&sequential);
+            prop_assert_eq!(&picture, &of(&progressive));
+            let Picture::Packed(grey) = picture else { panic!("grey") };
+            for (block, at) in blocks.iter().zip(0..) {
+                for (sample, place) in defined(block, side).into_iter().zip(0..) {
+                    let (x, y) = (at % columns * side + place % side, at / columns * side + place / side);
+                    let got = grey.data()[y * side * columns + x];
+                    prop_assert!((f64::from(got) - sample).abs() < 0.5 + 2e-3, "{scale:?}: {got} for {sample}");
+                }
             }
         }
     }
@@ -266,10 +275,19 @@ proptest! {
             prop_assert_eq!(planes(&bytes), None, "{} bytes", cut);
         }
         let budget = Budget { max_pixels: 1 << 20, ..Budget::default() };
-        if let Some(picture) = decode(&bytes, &budget).unwrap() {
-            // The constructors have compared lengths and sizes.
-            let pixmap = picture.into_pixmap().unwrap();
-            prop_assert!(u64::from(pixmap.width()) * u64::from(pixmap.height()) <= 1 << 20);
+        let whole = decode(&bytes, Scale::Whole, &budget).unwrap();
+        for scale in Scale::ALL {
+            let taken = decode(&bytes, scale, &budget).unwrap();
+            // Of a progressive frame whole scans may be passed over. Else what is passed over is looked at as closely.
+            prop_assert!(taken.is_some() || whole.is_none(), "{scale:?}");
+            let is_progressive = bytes.windows(2).any(|marker| marker == [0xFF, 0xC2]);
+            prop_assert!(is_progressive || whole.is_some() || taken.is_none(), "{scale:?}");
+            if let (Some(whole), Some(taken)) = (&whole, taken) {
+                let [whole, taken] = [whole.clone(), taken].map(|picture| picture.into_pixmap().unwrap());
+                prop_assert!(u64::from(whole.width()) * u64::from(whole.height()) <= 1 << 20);
+                let size = (scale.side(whole.width()), scale.side(whole.height()));
+                prop_assert_eq!((taken.width(), taken.height()), size);
+            }
         }
     }
 }
@@ -341,7 +359,7 @@ fn other_kinds_are_not_taken() {
     assert!(planes(&inks).is_none());
     // Past the budget, and past the deadline.
     let few = Budget { max_pixels: 399, ..Budget::default() };
-    assert_eq!(decode(&colour, &few), Ok(None));
+    assert_eq!(decode(&colour, Scale::Whole, &few), Ok(None));
     let late = Budget { deadline: Some(std::time::Instant::now()), ..Budget::default() };
-    assert_eq!(decode(&colour, &late), Err(CodecError::TimedOut));
+    assert_eq!(decode(&colour, Scale::Whole, &late), Err(CodecError::TimedOut));
 }

@@ -1,0 +1,161 @@
+//! Thumbnails of JPEGs that are divided while they are decoded, against those of the whole picture, and against what comes of the
+//! way that libjpeg-turbo divides.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::process::Command;
+
+use glimt::codec::{self, Budget, Scale};
+use glimt::pixels::{
+    Backend, EngineOptions, Engines, Layout, Op, Orientation, Pixmap, Plan, PlanLimits, Rect, Size, Source, Stop, exec,
+    plan,
+};
+use jpeg_encoder::{ColorType, SamplingFactor};
+
+use crate::corpus::{self, psnr, test_picture};
+
+fn cpu() -> Engines {
+    Engines::start(Backend::Cpu, &EngineOptions::default()).unwrap()
+}
+
+/// A JPEG of the test picture.
+fn jpeg(width: u16, height: u16, sampling: SamplingFactor) -> Vec<u8> {
+    let picture = test_picture(width.into(), height.into(), Layout::Rgb);
+    let mut file = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut file, 90);
+    encoder.set_sampling_factor(sampling);
+    encoder.encode(picture.data(), width, height, ColorType::Rgb).unwrap();
+    file
+}
+
+/// The thumbnail by way of a picture so divided, of which the size is what the whole one's would be.
+fn thumbnail(file: &[u8], scale: Scale, side: u32, engines: &Engines) -> Pixmap {
+    let decoded = codec::decode_for_engine(file, scale, &Budget::default()).unwrap();
+    assert_eq!(decoded.scale, scale);
+    let plan = Plan::divided(&[Op::fit(side)], decoded.whole, scale.divisor(), &PlanLimits::default()).unwrap();
+    assert_eq!(plan.output(), decoded.whole.fit(side));
+    exec::run_all(&plan, Source::from(&decoded.picture), engines, &Stop::default())
+        .unwrap()
+        .pop()
+        .unwrap()
+        .into_pixmap()
+        .unwrap()
+}
+
+/// The same by way of libjpeg-turbo's divided picture.
+fn by_libjpeg(file: &[u8], scale: Scale, side: u32, whole: Size, engines: &Engines) -> Pixmap {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("whole.jpg");
+    std::fs::write(&path, file).unwrap();
+    let scale_option = format!("1/{}", scale.divisor());
+    let output = Command::new("djpeg").args(["-ppm", "-scale", &scale_option]).arg(path).output().unwrap();
+    let picture = codec::decode(&output.stdout, &Budget::default()).unwrap();
+    let plan = Plan::divided(&[Op::fit(side)], whole, scale.divisor(), &PlanLimits::default()).unwrap();
+    exec::run(&plan, &picture, engines).unwrap()
+}
+
+fn has_djpeg() -> bool {
+    let found = Command::new("djpeg").arg("-version").output().is_ok();
+    assert!(found || std::env::var_os("REQUIRE_TOOLS").is_none(), "djpeg is required and not there");
+    if !found {
+        eprintln!("skipped: no djpeg");
+    }
+    found
+}
+
+/// Averaging squares of sRGB-encoded values is not averaging light, whoever does it; ours keeps what a square has of the lower
+/// frequencies, and so comes nearer than libjpeg-turbo's, which takes means.
+#[test]
+fn divided_pictures_make_the_same_thumbnails_and_better_ones_than_libjpegs() {
+    let engines = cpu();
+    let has_djpeg = has_djpeg();
+    let mut files = vec![("drawn".to_owned(), jpeg(1201, 903, SamplingFactor::F_2_2))];
+    for (name, path) in corpus::files("photos") {
+        let bytes = std::fs::read(path).unwrap();
+        if bytes.len() < 2_700_000 {
+            files.push((name, bytes));
+        }
+    }
+    let (mut worst, mut won, mut sums) = ([f64::MAX; 3], 0, [[0.0; 2]; 3]);
+    for (name, file) in &files {
+        let whole = codec::decode_for_engine(file, Scale::Whole, &Budget::default()).unwrap().whole;
+        for (scale, at) in [Scale::Half, Scale::Quarter, Scale::Eighth].into_iter().zip(0..) {
+            // As large as may be made from it.
+            let side = whole.width.max(whole.height) * 16 / 30 / scale.divisor();
+            assert!(plan::divisor(&[Op::fit(side)], whole) >= scale.divisor(), "{name} {scale:?}");
+            let wanted = thumbnail(file, Scale::Whole, side, &engines);
+            let got = thumbnail(file, scale, side, &engines);
+            let ours = psnr(got.data(), wanted.data());
+            worst[at] = worst[at].min(ours);
+            assert!(ours > [39.0, 36.0, 32.0][at], "{name} {scale:?}: {ours} dB");
+            if has_djpeg {
+                let theirs = by_libjpeg(file, scale, side, whole, &engines);
+                let theirs = psnr(theirs.data(), wanted.data());
+                won += usize::from(ours >= theirs - 0.05);
+                sums[at] = [sums[at][0] + ours, sums[at][1] + theirs];
+                // Chroma that is halved one way stays so; at an eighth libjpeg-turbo repeats it, which is luckier in one photo.
+                assert!(ours > theirs - 1.5, "{name} {scale:?}: {ours} dB against {theirs}");
+            }
+        }
+    }
+    let mean = sums.map(|sums| sums.map(|sum: f64| sum / files.len() as f64));
+    eprintln!(
+        "{} files, at least {worst:.1?} dB; mean, ours and libjpeg's: {mean:.1?} dB; as good in {won}",
+        files.len()
+    );
+}
+
+/// A picture that ends within a square, at every size of the rest: the thumbnail is not moved.
+#[test]
+fn what_ends_within_a_square_ends_there() {
+    let engines = cpu();
+    for rest in 0..8 {
+        let file = jpeg(640 + rest, 480 + (rest + 3) % 8, SamplingFactor::F_1_1);
+        let wanted = thumbnail(&file, Scale::Whole, 40, &engines);
+        let got = thumbnail(&file, Scale::Eighth, 40, &engines);
+        let ours = psnr(got.data(), wanted.data());
+        assert!(ours > 30.0, "{rest}: {ours} dB");
+        // The control: as if it ended where its last sample does.
+        let decoded = codec::decode_for_engine(&file, Scale::Eighth, &Budget::default()).unwrap();
+        let divided = decoded.picture.into_pixmap().unwrap();
+        let size = Size::new(divided.width(), divided.height());
+        let plan = Plan::new(&[Op::fit(40)], size, &PlanLimits::default()).unwrap();
+        let moved = exec::run(&plan, &divided, &engines).unwrap();
+        if rest == 1 && (moved.width(), moved.height()) == (wanted.width(), wanted.height()) {
+            assert!(psnr(moved.data(), wanted.data()) < ours - 1.0, "{}", psnr(moved.data(), wanted.data()));
+        }
+    }
+}
+
+#[test]
+fn sizes_and_turns_are_those_of_the_whole_picture() {
+    let limits = PlanLimits::default();
+    for (width, height) in [(4001, 3003), (3000, 4000), (1999, 31), (641, 8)] {
+        let whole = Size::new(width, height);
+        for side in [16, 100, 255] {
+            for exif in 1..=8 {
+                let turn = Op::Orient(Orientation::from_exif(exif).unwrap());
+                let ops = [turn, Op::fit(side), Op::Blur { sigma: 2.0 }];
+                let divisor = plan::divisor(&ops, whole);
+                let plan = Plan::divided(&ops, whole, divisor, &limits).unwrap();
+                assert_eq!(plan.source(), whole.divided(divisor));
+                assert_eq!(plan.output(), Plan::new(&ops, whole, &limits).unwrap().output(), "{whole} {side} {exif}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_what_is_reduced_first_and_by_enough_is_divided() {
+    let whole = Size::new(4032, 3024);
+    let of = |side| plan::divisor(&[Op::fit(side)], whole);
+    assert_eq!([64, 256, 268, 269, 512, 537, 538, 1075, 1076, 4032, 9999].map(of), [8, 8, 8, 4, 4, 4, 2, 2, 1, 1, 1]);
+    let crop = Op::Crop(Rect { x: 0, y: 0, size: Size::new(4000, 3000) });
+    for first in [crop, Op::Blur { sigma: 1.0 }] {
+        assert_eq!(plan::divisor(&[first, Op::fit(64)], whole), 1);
+        assert!(Plan::divided(&[first, Op::fit(64)], whole, 8, &PlanLimits::default()).is_err());
+    }
+    assert_eq!(plan::divisor(&[], whole), 1);
+    assert!(Plan::divided(&[], whole, 2, &PlanLimits::default()).is_err());
+    assert!(Plan::divided(&[Op::fit(5000)], whole, 2, &PlanLimits::default()).is_err(), "nothing reduces it");
+}
