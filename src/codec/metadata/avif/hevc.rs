@@ -388,18 +388,18 @@ mod tests {
         }
         set.bits(0b10, 2);
         set.exponential(&[0]);
-        set.bits(0b1_00_1_1, 5);
+        set.bits(0b1_0011, 5);
         // One picture kept for long, its number of eight bits.
         set.bits(1, 1);
         set.exponential(&[1]);
-        set.bits(0b1010_1010_1, 9);
+        set.bits(0b1_0101_0101, 9);
         set.bits(0b11, 2);
         // The colours, behind the shape of pixels.
         set.bits(0b11, 2);
         set.bits(255, 8);
         set.bits(7, 32);
         set.bits(0b11, 2);
-        set.bits(0b1_101_1_1, 6);
+        set.bits(0b11_0111, 6);
         for number in [9, 16, 9] {
             set.bits(number, 8);
         }
