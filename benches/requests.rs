@@ -1,4 +1,4 @@
-//! Processor time of the server a request: upload, first thumbnail, hit, on each engine.
+//! Processor time of the server a request: upload, first thumbnail, hit from the disk and from memory, on each engine.
 //!
 //! `cargo bench --bench requests [-- PHOTO]` runs the real server on loopback, and reads from `/proc` what the whole
 //! process spent (Linux only). Without a photo it takes the phone photo of the corpus, or makes one of 12 megapixels.
@@ -15,7 +15,7 @@ use std::{
 };
 
 const ROUNDS: usize = 9;
-const HITS: u32 = 200;
+const HITS: u32 = 500;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -34,10 +34,11 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(backend: &str) -> Outcome<Self> {
+    fn start(backend: &str, hot_cache_mib: &str) -> Outcome<Self> {
         let data = tempfile::tempdir()?;
         let mut child = Command::new(env!("CARGO_BIN_EXE_glimt"))
-            .args(["--addr", "127.0.0.1:0", "--api-key", "bench", "--backend", backend, "--path"])
+            .args(["--addr", "127.0.0.1:0", "--api-key", "bench", "--backend", backend])
+            .args(["--hot-cache", hot_cache_mib, "--path"])
             .arg(data.path())
             .env("RUST_LOG", "info")
             .stderr(Stdio::piped())
@@ -83,6 +84,34 @@ impl Server {
             return Err(String::from_utf8_lossy(&answer).into_owned().into());
         }
         Ok(answer.split_off(head + 4))
+    }
+
+    /// Asks for `target` so many times on one connection.
+    fn hits(&self, target: &str, count: u32) -> Outcome<()> {
+        let mut stream = BufReader::new(TcpStream::connect(&self.addr)?);
+        // In one piece, or it would wait for an acknowledgement.
+        let request = format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n");
+        let mut body = Vec::new();
+        for _ in 0..count {
+            stream.get_mut().write_all(request.as_bytes())?;
+            let (mut length, mut line, mut is_first) = (0, String::new(), true);
+            while line != "\r\n" {
+                line.clear();
+                stream.read_line(&mut line)?;
+                if is_first && !line.starts_with("HTTP/1.1 200") {
+                    return Err(line.into());
+                }
+                is_first = false;
+                if let Some((_, value)) =
+                    line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                {
+                    length = value.trim().parse()?;
+                }
+            }
+            body.resize(length, 0);
+            stream.read_exact(&mut body)?;
+        }
+        Ok(())
     }
 
     fn upload(&self, photo: &[u8]) -> Outcome<String> {
@@ -142,32 +171,45 @@ fn main() -> Outcome<()> {
     let (name, photo) = photo()?;
     println!("{name}, {} bytes, median of {ROUNDS}; a hit is the mean of {HITS}", photo.len());
     println!(
-        "{:<10} {:>12} {:>12} {:>14} {:>14} {:>12}",
-        "engine", "upload cpu", "upload wall", "256 px cpu", "256 px wall", "hit cpu"
+        "{:<10} {:>12} {:>12} {:>14} {:>14} {:>14} {:>14} {:>7}",
+        "engine", "upload cpu", "upload wall", "256 px cpu", "256 px wall", "disk hit cpu", "memory hit cpu", "ratio"
     );
     for backend in ["cpu", "software", "gpu"] {
-        let server = match Server::start(backend) {
-            Ok(server) => server,
+        // The one without copies in memory, the other with them; in turns.
+        let both = Server::start(backend, "0").and_then(|disk| Ok((disk, Server::start(backend, "64")?)));
+        let (server, memory) = match both {
+            Ok(both) => both,
             Err(error) => {
                 println!("{backend:<10} not here: {}", error.to_string().lines().last().unwrap_or_default());
                 continue;
             }
         };
-        let (mut uploads, mut firsts, mut hits) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut uploads, mut firsts, mut hits) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
         for _ in 0..ROUNDS {
             let (file, cost) = measure(&server, || server.upload(&photo))?;
             uploads.push(cost);
             let target = format!("/image/process.jpg?src={file}&thumbnail=256");
             firsts.push(measure(&server, || server.send("GET", &target, "", b""))?.1);
-            let (_, all) =
-                measure(&server, || (0..HITS).try_for_each(|_| server.send("GET", &target, "", b"").map(drop)))?;
-            hits.push(Cost { cpu: all.cpu / f64::from(HITS), wall: all.wall / f64::from(HITS) });
-            server.send("POST", &format!("/internal/purge?alias={file}"), "", b"")?;
+            let other = memory.upload(&photo)?;
+            let others = format!("/image/process.jpg?src={other}&thumbnail=256");
+            for ((server, target), hits) in [(&server, &target), (&memory, &others)].into_iter().zip(&mut hits) {
+                server.hits(target, HITS)?;
+                let (_, all) = measure(server, || server.hits(target, HITS))?;
+                hits.push(Cost { cpu: all.cpu / f64::from(HITS), wall: all.wall / f64::from(HITS) });
+            }
+            for (server, file) in [(&server, &file), (&memory, &other)] {
+                server.send("POST", &format!("/internal/purge?alias={file}"), "", b"")?;
+            }
         }
-        let (upload, first, hit) = (median(&mut uploads), median(&mut firsts), median(&mut hits));
+        let (upload, first) = (median(&mut uploads), median(&mut firsts));
+        let [disk, hot] = hits.each_mut().map(|hits| median(hits).cpu);
         println!(
-            "{backend:<10} {:>9.1} ms {:>9.1} ms {:>11.1} ms {:>11.1} ms {:>9.3} ms",
-            upload.cpu, upload.wall, first.cpu, first.wall, hit.cpu
+            "{backend:<10} {:>9.1} ms {:>9.1} ms {:>11.1} ms {:>11.1} ms {disk:>11.3} ms {hot:>11.3} ms {:>7.2}",
+            upload.cpu,
+            upload.wall,
+            first.cpu,
+            first.wall,
+            hot / disk
         );
     }
     Ok(())

@@ -11,6 +11,7 @@ use crate::{
     pixels::{EngineError, EngineOptions, Engines, PlanLimits},
     repo::{Repo, RepoError, SledRepo},
     service::{
+        cache::{Cache, CacheOptions},
         cleanup::Cleanup,
         fetch::{FetchError, FetchOptions, Fetcher},
         ingest::{Ingest, IngestOptions},
@@ -18,6 +19,7 @@ use crate::{
         originals::Originals,
         pool::{Pool, PoolOptions},
         process::{Process, ProcessOptions},
+        tickets::Tickets,
     },
     store::{FsStore, Store, StoreError},
 };
@@ -31,6 +33,10 @@ pub struct App {
     pub ingest: Arc<Ingest>,
     /// Makes variants.
     pub process: Arc<Process>,
+    /// The variants on the disk.
+    pub cache: Arc<Cache>,
+    /// What makes copies in memory worthless when their pictures are deleted.
+    pub tickets: Arc<Tickets>,
     /// Finds and removes pictures.
     pub originals: Originals,
     /// Downloads pictures.
@@ -58,6 +64,8 @@ pub struct Rules {
     pub trust_imports: bool,
     /// Largest file of an upload.
     pub max_file_size_bytes: u64,
+    /// Bytes of variants in memory.
+    pub hot_cache_bytes: u64,
 }
 
 /// Why a server cannot start.
@@ -131,6 +139,14 @@ impl App {
             Arc::clone(&pool),
             Arc::clone(&locks),
         ));
+        let tickets = Arc::new(Tickets::default());
+        let cache = Arc::new(Cache::new(
+            CacheOptions { size_bytes: config.cache_size_bytes, max_age: config.cache_age },
+            Arc::clone(&store),
+            Arc::clone(&repo),
+            Arc::clone(&locks),
+            Arc::clone(&tickets),
+        ));
         let process = Arc::new(Process::new(
             ProcessOptions {
                 budget,
@@ -139,25 +155,26 @@ impl App {
                 avif_budget: config.avif_budget,
             },
             Arc::clone(&store),
-            Arc::clone(&repo),
+            Arc::clone(&cache),
             Arc::clone(&engines),
             Arc::clone(&pool),
-            Arc::clone(&locks),
         ));
         let fetcher = Fetcher::new(FetchOptions {
             allow: config.download_allow.clone(),
             enabled: config.download,
             ..FetchOptions::default()
         })?;
-        let originals = Originals::new(Arc::clone(&repo), Arc::clone(&garbage));
-        let cleanup = Cleanup::new(Arc::clone(&store), Arc::clone(&repo), locks, garbage);
+        let originals = Originals::new(Arc::clone(&repo), Arc::clone(&tickets), Arc::clone(&garbage));
+        let cleanup = Cleanup::new(Arc::clone(&store), Arc::clone(&repo), Arc::clone(&cache), locks, garbage);
         let rules = Rules {
             api_key: config.api_key.clone(),
             whitelist: config.whitelist.clone(),
             trust_imports: config.skip_validate_imports,
             max_file_size_bytes: config.max_file_size_bytes,
+            hot_cache_bytes: config.hot_cache_bytes,
         };
-        Ok((Arc::new(Self { ingest, process, originals, fetcher, store, repo, engines, pool, rules }), cleanup))
+        let app = Self { ingest, process, cache, tickets, originals, fetcher, store, repo, engines, pool, rules };
+        Ok((Arc::new(app), cleanup))
     }
 }
 

@@ -184,6 +184,18 @@ pub struct Options {
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     pub vram_budget: Option<u64>,
 
+    /// Variants on the disk, in MiB; past that those not asked for the longest go [default: 1024]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
+    pub cache_size: Option<u64>,
+
+    /// Variants in memory, those asked for most, in MiB; 0 keeps none there [default: 64]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
+    pub hot_cache: Option<u64>,
+
+    /// Delete variants that nobody has asked for in so many hours; 0 keeps them while there is room [default: 0]
+    #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
+    pub cache_age: Option<u64>,
+
     /// Longest time a picture may take to process, in seconds [default: 30]
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     pub request_timeout: Option<u64>,
@@ -253,6 +265,9 @@ impl Options {
             queue: env.parse(&["GLIMT_QUEUE"], parse)?,
             memory_limit: env.parse(&["GLIMT_MEMORY_LIMIT"], parse)?,
             vram_budget: env.parse(&["GLIMT_VRAM_BUDGET"], parse)?,
+            cache_size: env.parse(&["GLIMT_CACHE_SIZE"], parse)?,
+            hot_cache: env.parse(&["GLIMT_HOT_CACHE"], parse)?,
+            cache_age: env.parse(&["GLIMT_CACHE_AGE"], parse)?,
             request_timeout: env.parse(&["GLIMT_REQUEST_TIMEOUT"], parse)?,
             max_connections: env.parse(&["GLIMT_MAX_CONNECTIONS"], parse)?,
             download_allow: env
@@ -294,6 +309,9 @@ impl Options {
             queue: self.queue.or(lower.queue),
             memory_limit: self.memory_limit.or(lower.memory_limit),
             vram_budget: self.vram_budget.or(lower.vram_budget),
+            cache_size: self.cache_size.or(lower.cache_size),
+            hot_cache: self.hot_cache.or(lower.hot_cache),
+            cache_age: self.cache_age.or(lower.cache_age),
             request_timeout: self.request_timeout.or(lower.request_timeout),
             max_connections: self.max_connections.or(lower.max_connections),
             download_allow: self.download_allow.or(lower.download_allow),

@@ -12,6 +12,7 @@ use crate::{
 
 const MEBIBYTE: u64 = 1024 * 1024;
 const MEGAPIXEL: u64 = 1_000_000;
+const HOUR_SECS: u64 = 3600;
 
 /// How this server runs.
 #[derive(Clone, Debug)]
@@ -58,6 +59,12 @@ pub struct Config {
     pub memory_limit_bytes: u64,
     /// Memory of the device for what jobs hold there and what is kept for the next.
     pub vram_budget_bytes: u64,
+    /// Bytes of variants on the disk.
+    pub cache_size_bytes: u64,
+    /// Bytes of variants in memory; 0 is none.
+    pub hot_cache_bytes: u64,
+    /// How long a variant is kept that nobody asks for; `None` is as long as there is room.
+    pub cache_age: Option<Duration>,
     /// Longest time a job may take.
     pub request_timeout: Duration,
     /// Connections open at a time.
@@ -137,6 +144,9 @@ impl Config {
             queue: 64,
             memory_limit_bytes: 512 * MEBIBYTE,
             vram_budget_bytes: 1024 * MEBIBYTE,
+            cache_size_bytes: 1024 * MEBIBYTE,
+            cache_age: None,
+            hot_cache_bytes: 64 * MEBIBYTE,
             request_timeout: Duration::from_secs(30),
             max_connections: 1024,
             download_allow: Vec::new(),
@@ -189,6 +199,13 @@ impl Config {
             memory_limit_bytes,
             vram_budget_bytes: scaled("vram-budget", typed.vram_budget, 16..=1_048_576, MEBIBYTE)?
                 .unwrap_or(defaults.vram_budget_bytes),
+            cache_size_bytes: scaled("cache-size", typed.cache_size, 1..=1_073_741_824, MEBIBYTE)?
+                .unwrap_or(defaults.cache_size_bytes),
+            hot_cache_bytes: scaled("hot-cache", typed.hot_cache, 0..=1_048_576, MEBIBYTE)?
+                .unwrap_or(defaults.hot_cache_bytes),
+            cache_age: scaled("cache-age", typed.cache_age, 0..=1_000_000, HOUR_SECS)?
+                .filter(|secs| *secs > 0)
+                .map(Duration::from_secs),
             request_timeout: scaled("request-timeout", typed.request_timeout, 1..=3600, 1)?
                 .map_or(defaults.request_timeout, Duration::from_secs),
             max_connections: ranged("max-connections", typed.max_connections, 1..=1_000_000)?

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{FromRef, Request},
     http::{Uri, uri::PathAndQuery},
     middleware,
     routing::{any, delete, get, post},
@@ -20,6 +20,7 @@ mod error;
 mod extract;
 mod form;
 mod health;
+mod hot;
 mod internal;
 mod layers;
 mod metrics;
@@ -31,8 +32,22 @@ mod upload;
 #[cfg(fuzzing)]
 pub use self::form::{WholePart, parts_of};
 
+/// What the handlers are given: the parts, and what the wire keeps for itself.
+#[derive(Clone)]
+struct Wired {
+    app: Arc<App>,
+    hot: Arc<hot::Hot>,
+}
+
+impl FromRef<Wired> for Arc<App> {
+    fn from_ref(wired: &Wired) -> Self {
+        Self::clone(&wired.app)
+    }
+}
+
 /// Every route, behind the layers: request id and log, panics, the API key.
 pub fn router(app: Arc<App>) -> Router {
+    let hot = Arc::new(hot::Hot::new(app.rules.hot_cache_bytes, Arc::clone(&app.tickets)));
     Router::new()
         .route("/image", post(upload::upload))
         .route("/image/download", get(download::download).head(layers::method_not_allowed))
@@ -46,6 +61,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/internal/purge", post(internal::purge))
         .route("/internal/aliases", get(internal::aliases))
         .route("/internal/filename", get(internal::filename))
+        .route("/internal/variants", delete(internal::drop_variants))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
@@ -54,7 +70,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app), layers::api_key))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(middleware::from_fn(layers::request))
-        .with_state(app)
+        .with_state(Wired { app, hot })
 }
 
 /// The request with several slashes in front of its path made one: Lemmy sends `//internal/purge`. Stands in front of

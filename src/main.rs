@@ -13,6 +13,10 @@ use glimt::{
     signals, telemetry,
 };
 
+/// Why not the system's: see `Cargo.toml`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let env = |name: &str| std::env::var_os(name);

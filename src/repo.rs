@@ -13,7 +13,7 @@ pub(crate) mod suite;
 
 pub use self::sled::SledRepo;
 pub use memory::MemoryRepo;
-pub use record::{AliasRecord, Garbage, OriginalRecord, UploadKey, VariantRecord};
+pub use record::{AliasRecord, Garbage, OriginalRecord, UploadKey, VariantRecord, VariantRow};
 
 /// What can go wrong in a repo.
 #[derive(Debug, thiserror::Error)]
@@ -97,8 +97,18 @@ pub trait Repo: Send + Sync + 'static {
     /// The variant, if it was made.
     async fn variant(&self, hash: &Hash, key: &VariantKey) -> Result<Option<VariantRecord>, RepoError>;
 
-    /// Forgets one variant, as when its file is found missing.
-    async fn remove_variant(&self, hash: &Hash, key: &VariantKey) -> Result<(), RepoError>;
+    /// Forgets these variants, as when their files are about to go or found missing. One transaction; a variant that is not
+    /// there is passed over.
+    async fn remove_variants(&self, variants: Vec<(Hash, VariantKey)>) -> Result<(), RepoError>;
+
+    /// Every variant of the original, in the order of their keys.
+    async fn variants_of(&self, hash: &Hash) -> Result<Vec<VariantRow>, RepoError>;
+
+    /// Every variant of the originals whose hashes begin with the byte `first`, by hash and key.
+    async fn variants_under(&self, first: u8) -> Result<Vec<VariantRow>, RepoError>;
+
+    /// Notes when variants were last asked for, in seconds since 1970. A variant that is not there stays so.
+    async fn use_variants(&self, uses: Vec<(Hash, VariantKey, u64)>) -> Result<(), RepoError>;
 
     /// Originals whose rows are gone and whose files wait to be deleted; at most `limit` of them.
     async fn garbage(&self, limit: usize) -> Result<Vec<Garbage>, RepoError>;

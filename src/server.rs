@@ -49,7 +49,8 @@ pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     app: Arc<App>,
-    cleanup: JoinHandle<()>,
+    /// Tasks beside the requests: the clean-up, the upkeep of the cache.
+    chores: [JoinHandle<()>; 2],
     connections: Arc<Semaphore>,
     max_connections: usize,
     stop_timeout: Duration,
@@ -68,11 +69,12 @@ impl Server {
             TcpListener::bind(config.addr).await.map_err(|source| StartError::Listen { addr: config.addr, source })?;
         let local_addr = listener.local_addr().map_err(|source| StartError::Listen { addr: config.addr, source })?;
         let (app, cleanup) = App::open(&config).await?;
+        let upkeep = Arc::clone(&app.cache).keep_up();
         Ok(Self {
             listener,
             local_addr,
             app,
-            cleanup: tokio::spawn(cleanup.run()),
+            chores: [tokio::spawn(cleanup.run()), tokio::spawn(upkeep)],
             connections: Arc::new(Semaphore::new(config.max_connections)),
             max_connections: config.max_connections,
             stop_timeout: config.stop_timeout,
@@ -97,7 +99,7 @@ impl Server {
     /// # Errors
     /// When the metadata store cannot be closed cleanly.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<(), RepoError> {
-        let Self { listener, local_addr, app, cleanup, connections, max_connections, stop_timeout } = self;
+        let Self { listener, local_addr, app, chores, connections, max_connections, stop_timeout } = self;
         tracing::info!(%local_addr, "listening");
         let router = http::router(Arc::clone(&app));
         let graceful = GracefulShutdown::new();
@@ -133,9 +135,12 @@ impl Server {
         if tokio::time::timeout(stop_timeout, graceful.shutdown()).await.is_err() {
             tracing::warn!(secs = stop_timeout.as_secs(), "requests are cut off that did not finish in time");
         }
-        cleanup.abort();
-        // Aborted or panicked: either way it no longer holds the store and the repo.
-        let _ended = cleanup.await;
+        for chore in chores {
+            chore.abort();
+            // Aborted or panicked: either way it no longer holds the store and the repo.
+            let _ended = chore.await;
+        }
+        app.cache.note_last_uses().await;
         let closed = app.repo.close().await;
         tracing::info!("stopped");
         closed

@@ -1,5 +1,6 @@
 //! Use cases: what the server does for a client, in terms of codec, pixels, store and repo. Knows no HTTP.
 
+pub mod cache;
 pub mod cleanup;
 pub mod error;
 pub mod fetch;
@@ -10,6 +11,7 @@ pub mod locks;
 pub mod originals;
 pub mod pool;
 pub mod process;
+pub mod tickets;
 
 pub use error::ServiceError;
 

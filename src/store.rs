@@ -11,11 +11,13 @@ pub mod memory;
 pub mod staging;
 #[cfg(test)]
 pub(crate) mod suite;
+pub mod usage;
 
 pub use fs::FsStore;
-pub use key::StoreKey;
+pub use key::{StoreKey, VariantName};
 pub use memory::MemoryStore;
 pub use staging::{Staged, Staging, StagingError, StagingFile};
+pub use usage::{Class, Held, Usage};
 
 /// What can go wrong in a store: the operating system's word and what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +56,33 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes every variant of the original `hash`; fine when there is none.
     async fn delete_variants(&self, hash: &crate::domain::Hash) -> Result<(), StoreError>;
 
+    /// The size of the file in bytes; `None` when there is none.
+    async fn size(&self, key: &StoreKey) -> Result<Option<u64>, StoreError>;
+
+    /// Every original and variant whose hash begins with the byte `first`, in no order.
+    async fn files(&self, first: u8) -> Result<Vec<StoredFile>, StoreError>;
+
+    /// Deletes a file that [`Self::files`] listed; fine when there is none any more.
+    async fn delete_file(&self, file: &StoredFile) -> Result<(), StoreError>;
+
+    /// What there is, by class.
+    fn usage(&self) -> &Usage;
+
     /// The keys of all originals, then the hashes that have variants, in no order: what the sweep compares with the repo.
     async fn list(&self) -> Result<Vec<Listed>, StoreError>;
+}
+
+/// One entry of [`Store::files`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoredFile {
+    /// The original that it is, or was made of.
+    pub hash: crate::domain::Hash,
+    /// What it is.
+    pub class: Class,
+    /// The last part of its key as text.
+    pub name: String,
+    /// Bytes in it.
+    pub size_bytes: u64,
 }
 
 /// One entry of [`Store::list`].

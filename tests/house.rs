@@ -49,6 +49,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("moxcms", &["src/codec"]),
     ("prometheus_client", &["src/http"]),
     ("re_rav1d", &["src/codec/avif"]),
+    ("quick_cache", &["src/http/hot"]),
     ("reqwest", &["src/service/fetch"]),
     ("resvg", &["src/codec/svg"]),
     ("simplecss", &["src/codec/svg"]),

@@ -225,6 +225,12 @@ impl VariantKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The format of the variant: the last part of the text.
+    #[must_use]
+    pub fn format(&self) -> Option<OutputFormat> {
+        OutputFormat::from_extension(self.0.rsplit('&').next()?)
+    }
 }
 
 #[cfg(test)]

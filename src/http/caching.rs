@@ -10,8 +10,9 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
-            ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, LAST_MODIFIED,
-            RANGE, X_CONTENT_TYPE_OPTIONS,
+            ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH,
+            IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+            X_CONTENT_TYPE_OPTIONS,
         },
     },
     response::{IntoResponse as _, Response},
@@ -75,16 +76,30 @@ pub(super) async fn answer(
     };
     let bytes = if *method == Method::HEAD { Body::empty() } else { body(range.clone()).await? };
     let mut response = (status, bytes).into_response();
-    validators(&mut response, representation);
-    insert(&mut response, CONTENT_LENGTH, &(range.end - range.start).to_string());
+    *response.headers_mut() = head(representation);
     if status == StatusCode::PARTIAL_CONTENT {
+        insert(&mut response, CONTENT_LENGTH, &(range.end - range.start).to_string());
         insert(&mut response, CONTENT_RANGE, &format!("bytes {}-{}/{size_bytes}", range.start, range.end - 1));
     }
+    Ok(response)
+}
+
+/// The headers of the whole of `representation`, as a `200` has them.
+pub(super) fn head(representation: &Representation) -> HeaderMap {
+    let mut response = Response::new(());
+    validators(&mut response, representation);
+    insert(&mut response, CONTENT_LENGTH, &representation.size_bytes.to_string());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(representation.media_type));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(response)
+    response.into_parts().0.headers
+}
+
+/// Whether a request asks for the whole, whatever it knows already.
+pub(super) fn is_plain(headers: &HeaderMap) -> bool {
+    let any = [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
+    any.iter().all(|name| !headers.contains_key(name))
 }
 
 /// Says that the body is in another format than was asked for: `avif; reason=time`.
@@ -116,13 +131,13 @@ pub(super) async fn passing(
 }
 
 /// The headers that a `304` has in common with a `200`.
-fn validators(response: &mut Response, representation: &Representation) {
+fn validators<B>(response: &mut Response<B>, representation: &Representation) {
     insert(response, ETAG, &quoted(&representation.etag));
     insert(response, LAST_MODIFIED, &httpdate::fmt_http_date(modified(representation)));
     response.headers_mut().insert(CACHE_CONTROL, FOREVER);
 }
 
-fn insert(response: &mut Response, name: HeaderName, text: &str) {
+fn insert<B>(response: &mut Response<B>, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         response.headers_mut().insert(name, value);
     }
@@ -244,6 +259,15 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(&value.replace("OWN", &own)).unwrap()));
         outcome(&Method::GET, &headers.collect(), &representation)
+    }
+
+    #[test]
+    fn what_has_no_condition_and_no_range_is_plain() {
+        let headers = |name: &'static str| HeaderMap::from_iter([(HeaderName::from_static(name), FOREVER)]);
+        assert!(is_plain(&HeaderMap::new()) && is_plain(&headers("accept")));
+        for name in ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"] {
+            assert!(!is_plain(&headers(name)), "{name}");
+        }
     }
 
     #[test]

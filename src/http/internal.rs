@@ -11,6 +11,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{
+    Wired,
     error::ApiError,
     extract::Pairs,
     upload::{Names, Uploaded, created, receive},
@@ -63,6 +64,13 @@ pub(super) async fn filename(State(app): State<Arc<App>>, query: Pairs) -> Resul
     let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
     let original = app.originals.by_alias(&Alias::asked(alias)).await?;
     Ok(Json(Filename { filename: original.filename(), msg: "ok" }))
+}
+
+/// Drops every variant. When this is answered none of those that were there is served any more; their files go in the background.
+pub(super) async fn drop_variants(State(wired): State<Wired>) -> Result<StatusCode, ApiError> {
+    wired.app.process.drop_all().await?;
+    wired.hot.clear();
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The picture that `file` names, or `alias` where there is no `file`.

@@ -70,6 +70,7 @@ pub(super) async fn method_not_allowed(request: Request) -> Response {
     let allow = match request.uri().path() {
         "/image" | "/internal/import" | "/internal/purge" => "POST",
         "/image/download" => "GET",
+        "/internal/variants" => "DELETE",
         path if path.starts_with("/image/delete/") => "DELETE, GET",
         _ => "GET, HEAD",
     };

@@ -4,7 +4,7 @@
 //! Nothing is counted here. The parts keep their own counts, and a scrape reads them once, into a [`Scrape`]. Another
 //! metric is a field there and a line in its [`Collector::encode`].
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use axum::{
     extract::State,
@@ -17,25 +17,26 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::error::ApiError;
+use super::{Wired, error::ApiError, hot::HotStats};
 use crate::{
-    app::App,
     pixels::{
-        Backend, Engines,
+        Backend,
         exec::{Stats, route::Decision},
         gpu::VramStats,
     },
-    service::{late::Reason, pool::Pool},
+    service::{
+        cache::{CacheStats, Eviction},
+        late::Reason,
+    },
+    store::{Class, Held},
 };
 
 /// Stands in front of every name.
 const PREFIX: &str = "glimt";
 
 /// All metrics.
-pub(super) async fn metrics(
-    State(app): State<Arc<App>>,
-) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
-    let scrape = Scrape::new(&app.engines, &app.pool, app.process.late());
+pub(super) async fn metrics(State(wired): State<Wired>) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
+    let scrape = Scrape::new(&wired);
     let text = scrape.text().map_err(|error| ApiError::internal(format!("the metrics: {error}")))?;
     Ok(([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], text))
 }
@@ -57,10 +58,17 @@ struct Scrape {
     given_up: (u64, usize),
     /// AVIFs under way, and answers of something else by reason.
     late: (usize, [u64; 3]),
+    cache: CacheStats,
+    cache_limit_bytes: u64,
+    hot: HotStats,
+    /// What is stored, in the order of [`Class::ALL`].
+    held: [Held; Class::ALL.len()],
 }
 
 impl Scrape {
-    fn new(engines: &Engines, pool: &Pool, late: (usize, [u64; 3])) -> Self {
+    fn new(wired: &Wired) -> Self {
+        let app = &wired.app;
+        let (engines, pool) = (&app.engines, &app.pool);
         let (sent, submissions) = engines.batches();
         Self {
             engine: engines.chosen(),
@@ -74,7 +82,11 @@ impl Scrape {
             computed: engines.computed(),
             in_flight: pool.in_flight(),
             given_up: pool.given_up(),
-            late,
+            late: app.process.late(),
+            cache: app.cache.stats(),
+            cache_limit_bytes: app.cache.limit_bytes(),
+            hot: wired.hot.stats(),
+            held: Class::ALL.map(|class| app.store.usage().of(class)),
         }
     }
 
@@ -108,6 +120,7 @@ impl Collector for Scrape {
         let help = "Requests for an AVIF that were answered with a WebP, by reason";
         page.counters("avif_fallbacks", help, "reason", &fallbacks)?;
 
+        self.stored(&mut page)?;
         // A device that is not there has no jobs; what is on the cpu engine for want of it is told by reason below.
         let by_engine = [(self.engine.name(), jobs.device), (Backend::Cpu.name(), jobs.cpu)];
         let by_engine = if self.engine == Backend::Cpu { &by_engine[1..] } else { &by_engine[..] };
@@ -147,6 +160,32 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
+    /// What lies on the disk, and what the cache of variants does.
+    fn stored(&self, page: &mut Page<'_>) -> fmt::Result {
+        let by_class = |of: fn(&Held) -> u64| Class::ALL.map(Class::name).into_iter().zip(self.held.iter().map(of));
+        let bytes: Vec<(&str, u64)> = by_class(|held| held.bytes).collect();
+        let help =
+            "Bytes on the disk by class; those of an earlier run are counted in the first moments after the start";
+        page.gauges("stored", Some(&Unit::Bytes), help, "class", &bytes)?;
+        let files: Vec<(&str, u64)> = by_class(|held| held.files).collect();
+        page.gauges("stored_files", None, "Files on the disk by class", "class", &files)?;
+        page.bytes("cache_limit", "Bytes that variants may have on the disk", self.cache_limit_bytes)?;
+        let help = "1 once all files of earlier runs are counted";
+        page.gauge("cache_counted", help, self.cache.is_counted.into())?;
+        let tiers = |memory, disk| [("memory", memory), ("disk", disk)];
+        let hits = tiers(self.hot.hits, self.cache.hits);
+        page.counters("cache_hits", "Variants that were found, by tier", "tier", &hits)?;
+        let misses = tiers(self.hot.misses, self.cache.misses);
+        let help = "Variants that were not found, by tier: those not in memory are looked for on the disk, if the picture is there";
+        page.counters("cache_misses", help, "tier", &misses)?;
+        page.bytes("hot_cache", "Bytes of variants in memory", self.hot.bytes)?;
+        page.bytes("hot_cache_limit", "Bytes that variants may have in memory", self.hot.limit_bytes)?;
+        page.gauge("hot_cache_variants", "Variants in memory", self.hot.copies)?;
+        let evicted: Vec<(&str, u64)> = Eviction::ALL.map(Eviction::name).into_iter().zip(self.cache.evicted).collect();
+        let help = "Variants deleted because there were too many bytes (size), or because nobody asked for them (age)";
+        page.counters("cache_evictions", help, "reason", &evicted)
+    }
+
     /// Where auto sent jobs, by their kind. Nothing where there is one engine, or one was asked for by name.
     fn decisions(&self, page: &mut Page<'_>) -> fmt::Result {
         if self.decisions.is_empty() {
@@ -206,6 +245,22 @@ impl Page<'_> {
         for (value, count) in counts {
             let labels = [(label, *value)];
             metric.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(count, None)?;
+        }
+        Ok(())
+    }
+
+    /// Numbers that come and go, one for each value of `label`.
+    fn gauges(
+        &mut self,
+        name: &str,
+        unit: Option<&Unit>,
+        help: &str,
+        label: &str,
+        values: &[(&str, u64)],
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        for (of, value) in values {
+            metric.encode_family(&[(label, *of)])?.encode_gauge(value)?;
         }
         Ok(())
     }
@@ -273,6 +328,10 @@ mod tests {
             in_flight: 14,
             given_up: (15, 16),
             late: (20, [21, 22, 23]),
+            cache: CacheStats { hits: 24, misses: 25, evicted: [26, 27], is_counted: true },
+            cache_limit_bytes: 28,
+            hot: HotStats { hits: 33, misses: 34, copies: 35, bytes: 36, limit_bytes: 37 },
+            held: [Held { files: 29, bytes: 30 }, Held { files: 31, bytes: 32 }],
         };
         let text = scrape.clone().text().unwrap();
         let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
@@ -288,6 +347,21 @@ mod tests {
                 r#"glimt_avif_fallbacks_total{reason="time"} 21"#,
                 r#"glimt_avif_fallbacks_total{reason="busy"} 22"#,
                 r#"glimt_avif_fallbacks_total{reason="size"} 23"#,
+                r#"glimt_stored_bytes{class="originals"} 30"#,
+                r#"glimt_stored_bytes{class="variants"} 32"#,
+                r#"glimt_stored_files{class="originals"} 29"#,
+                r#"glimt_stored_files{class="variants"} 31"#,
+                "glimt_cache_limit_bytes 28",
+                "glimt_cache_counted 1",
+                r#"glimt_cache_hits_total{tier="memory"} 33"#,
+                r#"glimt_cache_hits_total{tier="disk"} 24"#,
+                r#"glimt_cache_misses_total{tier="memory"} 34"#,
+                r#"glimt_cache_misses_total{tier="disk"} 25"#,
+                "glimt_hot_cache_bytes 36",
+                "glimt_hot_cache_limit_bytes 37",
+                "glimt_hot_cache_variants 35",
+                r#"glimt_cache_evictions_total{reason="size"} 26"#,
+                r#"glimt_cache_evictions_total{reason="age"} 27"#,
                 r#"glimt_engine_jobs_total{engine="gpu"} 1"#,
                 r#"glimt_engine_jobs_total{engine="cpu"} 2"#,
                 r#"glimt_device_missed_jobs_total{reason="busy"} 6"#,

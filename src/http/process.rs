@@ -1,6 +1,6 @@
 //! `GET /image/process.{ext}`: a variant.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use axum::{
     body::Body,
@@ -10,19 +10,22 @@ use axum::{
 };
 
 use super::{
+    Wired,
     caching::{Representation, answer, passing},
     error::ApiError,
     extract::{Pairs, Params},
+    hot::part,
     layers::not_allowed,
     original,
 };
 use crate::{
-    app::{App, Rules},
-    domain::{Alias, Filter, OutputFormat, Quality, Variant},
+    app::Rules,
+    domain::{Alias, Filter, OutputFormat, Quality, Variant, VariantKey},
     service::{
         ServiceError,
         originals::Original,
         process::{Answer, Made},
+        tickets::Ticket,
     },
 };
 
@@ -45,10 +48,28 @@ fn quality(query: &Pairs, rules: &Rules) -> Result<Option<Quality>, ServiceError
     Ok(asked.map(Quality::parse).transpose()?)
 }
 
-/// Serves the variant that the query describes, made now if need be. The alias is looked up first: an unknown one is
-/// answered before whatever else is wrong.
+/// The variant that is asked for.
+fn asked(extension: &str, query: &Pairs, rules: &Rules) -> Result<Variant, ServiceError> {
+    let format = OutputFormat::from_extension(extension)
+        .ok_or_else(|| ServiceError::UnknownFormat { got: extension.chars().take(40).collect() })?;
+    let variant = Variant::new(&filters(query, rules)?, format)?;
+    Ok(variant.with_quality(quality(query, rules)?))
+}
+
+/// Who asks for what, and whether a copy of it may be kept in memory.
+struct Asked<'a> {
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    original: &'a Original,
+    variant: &'a Variant,
+    /// The name in memory, and the ticket.
+    copy: Option<(&'a (Alias, VariantKey), Ticket)>,
+}
+
+/// Serves the variant that the query describes: from memory, from the disk, or made now. The alias is looked up before anything is refused: an
+/// unknown one is answered before whatever else is wrong.
 pub(super) async fn process(
-    State(app): State<Arc<App>>,
+    State(wired): State<Wired>,
     method: Method,
     name: Result<Params<String>, ApiError>,
     query: Pairs,
@@ -62,17 +83,25 @@ pub(super) async fn process(
         return Ok(not_allowed(&method, "GET, HEAD"));
     }
     let src = query.last("src").ok_or_else(ApiError::missing_src)?;
-    let original = app.originals.by_alias(&Alias::asked(src)).await?;
-    let format = OutputFormat::from_extension(extension)
-        .ok_or_else(|| ServiceError::UnknownFormat { got: extension.chars().take(40).collect() })?;
-    let variant = Variant::new(&filters(&query, &app.rules)?, format).map_err(ServiceError::from)?;
-    let variant = variant.with_quality(quality(&query, &app.rules)?);
-    if original.is_already(&variant) {
-        return original::serve(&app, &method, &headers, &original).await;
+    let Wired { app, hot } = &wired;
+    let (alias, variant) = (Alias::asked(src), asked(extension, &query, &app.rules));
+    let Ok(variant) = variant else {
+        app.originals.by_alias(&alias).await?;
+        return Err(variant.err().map_or_else(|| ApiError::unknown_path(&name), ApiError::from));
+    };
+    let key = (alias, variant.key());
+    if let Some(copy) = hot.get(&key, |id| app.cache.touch(id)) {
+        return copy.answer(&method, &headers).await;
     }
-    // A variant whose file was lost is made again, once.
-    for _ in 0..2 {
-        if let Some(response) = served(&app, &method, &headers, &original, &variant).await? {
+    let (original, ticket) = app.originals.with_ticket(&key.0).await?;
+    if original.is_already(&variant) {
+        return original::serve(app, &method, &headers, &original).await;
+    }
+    let copy = ticket.map(|ticket| (&key, ticket));
+    let asked = Asked { method: &method, headers: &headers, original: &original, variant: &variant, copy };
+    // A variant whose file was lost is made again. Twice: one that was made may be evicted before it is read.
+    for _ in 0..3 {
+        if let Some(response) = served(&wired, &asked).await? {
             return Ok(response);
         }
     }
@@ -80,18 +109,15 @@ pub(super) async fn process(
 }
 
 /// The answer to a request for this variant; `None` when a file was lost, which is forgotten then.
-async fn served(
-    app: &App,
-    method: &Method,
-    headers: &HeaderMap,
-    original: &Original,
-    variant: &Variant,
-) -> Result<Option<Response>, ApiError> {
+async fn served(wired: &Wired, asked: &Asked<'_>) -> Result<Option<Response>, ApiError> {
+    let Asked { method, headers, original, variant, copy } = *asked;
+    let app = &wired.app;
     let (lost, response) = match app.process.answer(original, variant.clone()).await? {
         Answer::Made(made) => {
             let representation = representation(variant, &made);
             let mut missing = false;
-            let body = async |range| body(app, &made, range, &mut missing).await;
+            let copy = copy.map(|(key, ticket)| (key, ticket, &representation));
+            let body = async |range| body(wired, &made, range, copy, &mut missing).await;
             let response = answer(method, headers, &representation, body).await?;
             ((missing).then(|| variant.clone()), response)
         }
@@ -99,7 +125,7 @@ async fn served(
             let (instead, made) = *instead;
             let representation = representation(&instead, &made);
             let mut missing = false;
-            let body = async |range| body(app, &made, range, &mut missing).await;
+            let body = async |range| body(wired, &made, range, None, &mut missing).await;
             let response = passing(method, &representation, variant.format(), reason, body).await?;
             ((missing).then_some(instead), response)
         }
@@ -120,12 +146,33 @@ fn representation(variant: &Variant, made: &Made) -> Representation {
     }
 }
 
-/// The bytes of a range of the variant; `missing` is set when its file is not there.
-async fn body(app: &App, made: &Made, range: Range<u64>, missing: &mut bool) -> Result<Body, ApiError> {
-    if let Some(bytes) = &made.bytes {
-        let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
-        let (Ok(start), Ok(end)) = (start, end) else { return Ok(Body::empty()) };
-        return Ok(Body::from(bytes.slice(start..end)));
+/// The bytes of a range of the variant, of which a copy is kept if it may be; `missing` is set when its file is not there.
+async fn body(
+    wired: &Wired,
+    made: &Made,
+    range: Range<u64>,
+    copy: Option<(&(Alias, VariantKey), Ticket, &Representation)>,
+    missing: &mut bool,
+) -> Result<Body, ApiError> {
+    let Wired { app, hot } = wired;
+    // A copy is kept of what is small enough, and read for it whole. Of a range only those bytes are read.
+    let copy = copy.filter(|(.., of)| of.size_bytes <= hot.largest() && range == (0..of.size_bytes));
+    let bytes = match &made.bytes {
+        Some(bytes) => Some(bytes.clone()),
+        None if copy.is_some() => {
+            let bytes = app.store.read(&made.key).await?;
+            *missing = bytes.is_none();
+            Some(bytes.unwrap_or_default())
+        }
+        None => None,
+    };
+    if let Some(bytes) = bytes {
+        if let Some((key, ticket, representation)) = copy
+            && !*missing
+        {
+            hot.put(key.clone(), (*made.key.hash(), ticket), *representation, &bytes);
+        }
+        return Ok(part(&bytes, &range));
     }
     let stream = app.store.stream(&made.key, range).await?;
     *missing = stream.is_none();

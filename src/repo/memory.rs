@@ -6,7 +6,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{AliasRecord, Garbage, NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord};
+use super::{
+    AliasRecord, Garbage, NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord, VariantRow,
+    record::KeptVariant,
+};
 use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
 
 /// Metadata in maps. Nothing survives the process.
@@ -31,7 +34,7 @@ struct Original {
     aliases: Vec<Alias>,
     /// The next alias' number.
     next: u64,
-    variants: BTreeMap<VariantKey, VariantRecord>,
+    variants: BTreeMap<VariantKey, KeptVariant>,
 }
 
 impl MemoryRepo {
@@ -44,6 +47,12 @@ impl MemoryRepo {
     fn tables(&self) -> Result<MutexGuard<'_, Tables>, RepoError> {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         if tables.closed { Err(RepoError::Stopped) } else { Ok(tables) }
+    }
+}
+
+impl Original {
+    fn rows(&self, hash: Hash) -> Vec<VariantRow> {
+        self.variants.iter().map(|(key, kept)| VariantRow::new(hash, key.clone(), *kept)).collect()
     }
 }
 
@@ -131,17 +140,40 @@ impl Repo for MemoryRepo {
     async fn add_variant(&self, hash: &Hash, key: &VariantKey, record: VariantRecord) -> Result<bool, RepoError> {
         let mut tables = self.tables()?;
         let Some(original) = tables.originals.get_mut(hash) else { return Ok(false) };
-        original.variants.insert(key.clone(), record);
+        original.variants.insert(key.clone(), KeptVariant { record, used_secs: 0 });
         Ok(true)
     }
 
     async fn variant(&self, hash: &Hash, key: &VariantKey) -> Result<Option<VariantRecord>, RepoError> {
-        Ok(self.tables()?.originals.get(hash).and_then(|original| original.variants.get(key)).copied())
+        Ok(self.tables()?.originals.get(hash).and_then(|original| original.variants.get(key)).map(|kept| kept.record))
     }
 
-    async fn remove_variant(&self, hash: &Hash, key: &VariantKey) -> Result<(), RepoError> {
-        if let Some(original) = self.tables()?.originals.get_mut(hash) {
-            original.variants.remove(key);
+    async fn remove_variants(&self, variants: Vec<(Hash, VariantKey)>) -> Result<(), RepoError> {
+        let mut tables = self.tables()?;
+        for (hash, key) in variants {
+            if let Some(original) = tables.originals.get_mut(&hash) {
+                original.variants.remove(&key);
+            }
+        }
+        Ok(())
+    }
+
+    async fn variants_of(&self, hash: &Hash) -> Result<Vec<VariantRow>, RepoError> {
+        Ok(self.tables()?.originals.get(hash).map(|original| original.rows(*hash)).unwrap_or_default())
+    }
+
+    async fn variants_under(&self, first: u8) -> Result<Vec<VariantRow>, RepoError> {
+        let tables = self.tables()?;
+        let under = tables.originals.iter().filter(|(hash, _)| hash.as_bytes()[0] == first);
+        Ok(under.flat_map(|(hash, original)| original.rows(*hash)).collect())
+    }
+
+    async fn use_variants(&self, uses: Vec<(Hash, VariantKey, u64)>) -> Result<(), RepoError> {
+        let mut tables = self.tables()?;
+        for (hash, key, used_secs) in uses {
+            if let Some(kept) = tables.originals.get_mut(&hash).and_then(|original| original.variants.get_mut(&key)) {
+                kept.used_secs = used_secs;
+            }
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::RepoError;
-use crate::domain::{DeleteToken, Details, Format, Hash};
+use crate::domain::{DeleteToken, Details, Format, Hash, VariantKey};
 
 /// The version that is written, and the only one there is.
 const VERSION: u8 = 1;
@@ -78,6 +78,34 @@ pub struct VariantRecord {
     pub created_secs: u64,
 }
 
+/// The row of a variant as it is kept: what it is, and when it was asked for. Rows from before uses were noted have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeptVariant {
+    #[serde(flatten)]
+    pub(super) record: VariantRecord,
+    #[serde(default)]
+    pub(super) used_secs: u64,
+}
+
+/// A variant with its name and its last use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariantRow {
+    /// Its original.
+    pub hash: Hash,
+    /// Which of its variants.
+    pub key: VariantKey,
+    /// What is known of it.
+    pub record: VariantRecord,
+    /// When it was last asked for as far as that was noted, in seconds since 1970; never before it was made.
+    pub used_secs: u64,
+}
+
+impl VariantRow {
+    pub(super) fn new(hash: Hash, key: VariantKey, kept: KeptVariant) -> Self {
+        Self { hash, key, record: kept.record, used_secs: kept.used_secs.max(kept.record.created_secs) }
+    }
+}
+
 /// An original whose rows are gone and whose files are to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Garbage {
@@ -108,6 +136,19 @@ mod tests {
     fn version_one_stays_readable() {
         let kept = br#"{"hash":"0707070707070707070707070707070707070707070707070707070707070707","format":"gif","since_secs":18446744073709551615}"#;
         assert_eq!(decode::<Garbage>("garbage", &[&[1], kept.as_slice()].concat()).unwrap(), garbage());
+    }
+
+    #[test]
+    fn a_variant_from_before_its_uses_were_noted_reads_and_one_since_reads_as_before() {
+        let record = VariantRecord { etag: Hash::from_bytes([7; 32]), size_bytes: 9, created_secs: 5 };
+        let before = encode("variants", &record).unwrap();
+        let kept = decode::<KeptVariant>("variants", &before).unwrap();
+        assert_eq!(kept, KeptVariant { record, used_secs: 0 });
+        let row = VariantRow::new(Hash::from_bytes([1; 32]), VariantKey::stored("jpg"), kept);
+        assert_eq!(row.used_secs, 5, "never before it was made");
+        let since = encode("variants", &KeptVariant { record, used_secs: 8 }).unwrap();
+        assert_eq!(decode::<VariantRecord>("variants", &since).unwrap(), record);
+        assert_eq!(decode::<KeptVariant>("variants", &since).unwrap().used_secs, 8);
     }
 
     #[test]

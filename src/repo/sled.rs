@@ -22,8 +22,9 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    AliasRecord, Garbage, NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord,
-    journal::JournalError, record::decode,
+    AliasRecord, Garbage, NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord, VariantRow,
+    journal::JournalError,
+    record::{KeptVariant, decode},
 };
 use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
 
@@ -135,6 +136,18 @@ impl SledRepo {
         self.db.get(key).map_err(|error| self.failed(&error))
     }
 
+    /// The rows of variants whose keys begin with `prefix`.
+    fn variants(&self, prefix: &[u8]) -> Result<Vec<VariantRow>, RepoError> {
+        self.readable()?;
+        let rows = self.db.scan_prefix(prefix);
+        rows.map(|row| {
+            let (key, value) = row.map_err(|error| self.failed(&error))?;
+            let (hash, key) = rows::read_variant_key(&key)?;
+            Ok(VariantRow::new(hash, key, decode::<KeptVariant>("variants", &value)?))
+        })
+        .collect()
+    }
+
     /// A read that fails stops the engine: what sled gives after an I/O error is not to be built on.
     fn failed(&self, error: &::sled::Error) -> RepoError {
         self.shared.fail();
@@ -211,8 +224,20 @@ impl Repo for SledRepo {
         self.row(&rows::variant_key(hash, key))?.map(|value| decode("variants", &value)).transpose()
     }
 
-    async fn remove_variant(&self, hash: &Hash, key: &VariantKey) -> Result<(), RepoError> {
-        self.submit(Request::RemoveVariant { hash: *hash, key: key.clone() }).await.map(drop)
+    async fn remove_variants(&self, variants: Vec<(Hash, VariantKey)>) -> Result<(), RepoError> {
+        self.submit(Request::RemoveVariants(variants)).await.map(drop)
+    }
+
+    async fn variants_of(&self, hash: &Hash) -> Result<Vec<VariantRow>, RepoError> {
+        self.variants(&rows::variants_prefix(hash))
+    }
+
+    async fn variants_under(&self, first: u8) -> Result<Vec<VariantRow>, RepoError> {
+        self.variants(&rows::variants_under(first))
+    }
+
+    async fn use_variants(&self, uses: Vec<(Hash, VariantKey, u64)>) -> Result<(), RepoError> {
+        self.submit(Request::UseVariants(uses)).await.map(drop)
     }
 
     async fn garbage(&self, limit: usize) -> Result<Vec<Garbage>, RepoError> {

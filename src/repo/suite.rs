@@ -1,6 +1,6 @@
 //! The contract of [`Repo`]: every backend calls [`passes`] on an empty repo, which it closes.
 
-use super::{NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord};
+use super::{NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord, VariantRow};
 use crate::domain::{Alias, DeleteToken, Details, Filter, Format, Hash, OutputFormat, Variant, VariantKey};
 
 /// The hash whose first bytes are `n`.
@@ -61,6 +61,7 @@ pub(crate) async fn passes(repo: &dyn Repo) {
     purging(repo).await;
     garbage_waits_and_comes_back(repo).await;
     variants_belong_to_their_original(repo).await;
+    variants_are_listed_and_their_uses_noted(repo).await;
     one_upload_two_originals(repo).await;
     names_of_every_kind(repo).await;
     closing(repo).await;
@@ -187,10 +188,33 @@ async fn variants_belong_to_their_original(repo: &dyn Repo) {
         assert_eq!(repo.variant(&hash(6), &variant_key(side)).await.unwrap(), expected);
     }
     assert_eq!(repo.variant(&hash(4), &variant_key(64)).await.unwrap(), None);
-    repo.remove_variant(&hash(6), &variant_key(64)).await.unwrap();
-    repo.remove_variant(&hash(6), &variant_key(64)).await.unwrap();
+    let some = vec![(hash(6), variant_key(64)), (hash(6), variant_key(65)), (hash(5), variant_key(6))];
+    repo.remove_variants(some.clone()).await.unwrap();
+    repo.remove_variants(some).await.unwrap();
     assert_eq!(repo.variant(&hash(6), &variant_key(64)).await.unwrap(), None);
     assert_eq!(repo.variant(&hash(6), &variant_key(6)).await.unwrap(), Some(variant(6)));
+}
+
+async fn variants_are_listed_and_their_uses_noted(repo: &dyn Repo) {
+    let row =
+        |side: u32, used_secs| VariantRow { hash: hash(6), key: variant_key(side), record: variant(side), used_secs };
+    let made_secs = variant(6).created_secs;
+    let listed = async || repo.variants_of(&hash(6)).await.unwrap();
+    assert_eq!(listed().await, [row(6, made_secs), row(640, made_secs)]);
+    let far = Hash::from_bytes([0xee; 32]);
+    repo.add_aliases(vec![NewAlias { hash: far, ..new("far.png", 60) }]).await.unwrap();
+    repo.add_variant(&far, &variant_key(1), variant(1)).await.unwrap();
+    assert_eq!(repo.variants_under(0).await.unwrap(), listed().await, "the others' hashes begin with another byte");
+    assert_eq!(repo.variants_under(0xee).await.unwrap().len(), 1);
+    assert!(repo.variants_under(0xef).await.unwrap().is_empty());
+    let uses = [(6, made_secs + 10), (65, made_secs + 20)].map(|(side, secs)| (hash(6), variant_key(side), secs));
+    repo.use_variants(uses.to_vec()).await.unwrap();
+    assert_eq!(listed().await, [row(6, made_secs + 10), row(640, made_secs)], "one that is gone does not come back");
+    assert_eq!(repo.variant(&hash(6), &variant_key(6)).await.unwrap(), Some(variant(6)));
+    assert!(repo.add_variant(&hash(6), &variant_key(6), variant(6)).await.unwrap());
+    assert_eq!(listed().await[0], row(6, made_secs), "one that is made anew has not been asked for since");
+    assert!(repo.purge(&far).await.unwrap().is_some());
+    repo.forget_garbage(&far).await.unwrap();
 }
 
 async fn one_upload_two_originals(repo: &dyn Repo) {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
-use super::{ServiceError, locks::HashLocks, now_secs};
+use super::{ServiceError, cache::Cache, locks::HashLocks, now_secs};
 use crate::{
     domain::Hash,
     repo::Repo,
@@ -24,14 +24,21 @@ const BATCH: usize = 256;
 pub struct Cleanup {
     store: Arc<dyn Store>,
     repo: Arc<dyn Repo>,
+    cache: Arc<Cache>,
     locks: Arc<HashLocks>,
     garbage: Arc<Notify>,
 }
 
 impl Cleanup {
     /// Wires the parts; `garbage` is notified by whoever removes rows.
-    pub fn new(store: Arc<dyn Store>, repo: Arc<dyn Repo>, locks: Arc<HashLocks>, garbage: Arc<Notify>) -> Self {
-        Self { store, repo, locks, garbage }
+    pub fn new(
+        store: Arc<dyn Store>,
+        repo: Arc<dyn Repo>,
+        cache: Arc<Cache>,
+        locks: Arc<HashLocks>,
+        garbage: Arc<Notify>,
+    ) -> Self {
+        Self { store, repo, cache, locks, garbage }
     }
 
     /// Sweeps once, then deletes garbage as it comes, until it is dropped.
@@ -108,7 +115,7 @@ impl Cleanup {
             if !self.is_named(&listed).await? {
                 match listed {
                     Listed::Original(hash, format) => self.store.delete(&StoreKey::Original { hash, format }).await?,
-                    Listed::VariantsOf(hash) => self.store.delete_variants(&hash).await?,
+                    Listed::VariantsOf(hash) => self.cache.delete_files_of(hash).await?,
                 }
                 deleted += 1;
             }
@@ -127,7 +134,7 @@ impl Cleanup {
     }
 
     async fn delete_files(&self, hash: Hash, format: crate::domain::Format) -> Result<(), ServiceError> {
-        self.store.delete_variants(&hash).await?;
+        self.cache.delete_files_of(hash).await?;
         Ok(self.store.delete(&StoreKey::Original { hash, format }).await?)
     }
 }
@@ -140,6 +147,7 @@ mod tests {
     use crate::{
         domain::{Alias, DeleteToken, Details, Format, OutputFormat, Variant},
         repo::{MemoryRepo, NewAlias, OriginalRecord, UploadKey},
+        service::cache::CacheOptions,
         store::MemoryStore,
     };
 
@@ -151,12 +159,11 @@ mod tests {
 
     fn house() -> House {
         let (store, repo) = (Arc::new(MemoryStore::new()), Arc::new(MemoryRepo::new()));
-        let cleanup = Cleanup::new(
-            Arc::<MemoryStore>::clone(&store),
-            Arc::<MemoryRepo>::clone(&repo),
-            Arc::default(),
-            Arc::default(),
-        );
+        let options = CacheOptions { size_bytes: u64::MAX, max_age: None };
+        let locks = Arc::<HashLocks>::default();
+        let (files, rows) = (Arc::<MemoryStore>::clone(&store), Arc::<MemoryRepo>::clone(&repo));
+        let cache = Arc::new(Cache::new(options, files.clone(), rows.clone(), Arc::clone(&locks), Arc::default()));
+        let cleanup = Cleanup::new(files, rows, cache, locks, Arc::default());
         House { store, repo, cleanup }
     }
 

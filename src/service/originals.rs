@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::ServiceError;
+use super::{
+    ServiceError,
+    tickets::{Ticket, Tickets},
+};
 use crate::{
     domain::{Alias, DeleteToken, Format, Hash, OutputFormat, Variant},
     repo::{OriginalRecord, Removal, Repo},
@@ -55,14 +58,15 @@ pub enum Named {
 /// Finds and removes stored pictures.
 pub struct Originals {
     repo: Arc<dyn Repo>,
+    tickets: Arc<Tickets>,
     /// Told when there is garbage.
     garbage: Arc<Notify>,
 }
 
 impl Originals {
     /// Wires the parts; `garbage` is notified when files are to be deleted.
-    pub fn new(repo: Arc<dyn Repo>, garbage: Arc<Notify>) -> Self {
-        Self { repo, garbage }
+    pub fn new(repo: Arc<dyn Repo>, tickets: Arc<Tickets>, garbage: Arc<Notify>) -> Self {
+        Self { repo, tickets, garbage }
     }
 
     /// The picture that `alias` names.
@@ -75,6 +79,20 @@ impl Originals {
         // Between the two reads the original may have gone, and the alias with it.
         let record = self.repo.original(&hash).await?.ok_or_else(unknown)?;
         Ok(Original { hash, record })
+    }
+
+    /// The picture that `alias` names, and a ticket for copies of what is made of it; none while it is being deleted.
+    ///
+    /// # Errors
+    /// As [`Self::by_alias`].
+    pub async fn with_ticket(&self, alias: &Alias) -> Result<(Original, Option<Ticket>), ServiceError> {
+        let unknown = || ServiceError::NoSuchAlias(alias.clone());
+        let hash = self.repo.alias(alias).await?.ok_or_else(unknown)?.hash;
+        let ticket = self.tickets.take(&hash);
+        // All of it again, because the hash was not known before: a ticket is taken before the rows are looked at.
+        let original = self.by_alias(alias).await?;
+        let ticket = ticket.filter(|_| original.hash == hash);
+        Ok((original, ticket))
     }
 
     /// The picture that `named` names.
@@ -109,14 +127,28 @@ impl Originals {
     /// # Errors
     /// [`ServiceError::NoSuchAlias`], [`ServiceError::WrongToken`], or a fault of the repo.
     pub async fn delete(&self, alias: &Alias, token: &DeleteToken) -> Result<(), ServiceError> {
-        match self.repo.remove_alias(alias, token).await? {
-            Removal::NoSuchAlias => Err(ServiceError::NoSuchAlias(alias.clone())),
-            Removal::WrongToken => Err(ServiceError::WrongToken(alias.clone())),
-            Removal::AliasGone => Ok(()),
-            Removal::OriginalGone(_) => {
-                self.garbage.notify_one();
-                Ok(())
+        let unknown = || ServiceError::NoSuchAlias(alias.clone());
+        let record = self.repo.alias(alias).await?.ok_or_else(unknown)?;
+        // Looked at before anything is closed: who does not have the token cannot make copies worthless.
+        if !record.delete_token.matches(token) {
+            return Err(ServiceError::WrongToken(alias.clone()));
+        }
+        let closed = self.tickets.close(&record.hash);
+        let (repo, garbage) = (Arc::clone(&self.repo), Arc::clone(&self.garbage));
+        let (gone, token) = (alias.clone(), token.clone());
+        // In a task of its own: a client that goes away must not open the tickets before the rows are gone.
+        let removing = tokio::spawn(async move {
+            let removal = repo.remove_alias(&gone, &token).await;
+            drop(closed);
+            if matches!(removal, Ok(Removal::OriginalGone(_))) {
+                garbage.notify_one();
             }
+            removal
+        });
+        match removing.await.map_err(|_panicked| ServiceError::Panicked)?? {
+            Removal::NoSuchAlias => Err(unknown()),
+            Removal::WrongToken => Err(ServiceError::WrongToken(alias.clone())),
+            Removal::AliasGone | Removal::OriginalGone(_) => Ok(()),
         }
     }
 
@@ -126,8 +158,16 @@ impl Originals {
     /// As [`Self::find`].
     pub async fn purge(&self, named: &Named) -> Result<Vec<Alias>, ServiceError> {
         let original = self.find(named).await?;
-        let aliases = self.repo.purge(&original.hash).await?;
-        self.garbage.notify_one();
+        let closed = self.tickets.close(&original.hash);
+        let (repo, garbage) = (Arc::clone(&self.repo), Arc::clone(&self.garbage));
+        // In a task of its own, as above.
+        let purging = tokio::spawn(async move {
+            let aliases = repo.purge(&original.hash).await;
+            drop(closed);
+            garbage.notify_one();
+            aliases
+        });
+        let aliases = purging.await.map_err(|_panicked| ServiceError::Panicked)??;
         // Purged by somebody else since it was found: it is gone, which is what was asked for.
         Ok(aliases.unwrap_or_default())
     }

@@ -1,6 +1,12 @@
 //! Variants: looked up, or made once however many ask.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -9,9 +15,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     ServiceError,
+    cache::Cache,
     flight::Flight,
     late::{Late, Reason, Waited},
-    locks::HashLocks,
     now_secs,
     originals::Original,
     pool::Pool,
@@ -20,7 +26,7 @@ use crate::{
     codec::{self, Budget, Chroma, Decoded, Encoders, Scale, Settings},
     domain::{Filter, Hash, OutputFormat, Variant, VariantKey},
     pixels::{Engines, Form, Op, Orientation, Picture, Plan, PlanLimits, Size, exec, plan},
-    repo::{Repo, VariantRecord},
+    repo::VariantRecord,
     store::{Store, StoreKey},
 };
 
@@ -75,11 +81,12 @@ pub enum Answer {
 pub struct Process {
     options: ProcessOptions,
     store: Arc<dyn Store>,
-    repo: Arc<dyn Repo>,
+    cache: Arc<Cache>,
     engines: Arc<Engines>,
     pool: Arc<Pool>,
-    locks: Arc<HashLocks>,
-    flight: Flight<(Hash, VariantKey), Result<Made, ServiceError>>,
+    /// By picture, variant and how often all variants were dropped: who asks after that joins no computation that looked at a row before it.
+    flight: Flight<(Hash, VariantKey, u64), Result<Made, ServiceError>>,
+    dropped: AtomicU64,
     late: Arc<Late>,
 }
 
@@ -88,13 +95,12 @@ impl Process {
     pub fn new(
         options: ProcessOptions,
         store: Arc<dyn Store>,
-        repo: Arc<dyn Repo>,
+        cache: Arc<Cache>,
         engines: Arc<Engines>,
         pool: Arc<Pool>,
-        locks: Arc<HashLocks>,
     ) -> Self {
         let late = Arc::new(Late::new(pool.workers()));
-        Self { options, store, repo, engines, pool, locks, flight: Flight::default(), late }
+        Self { options, store, cache, engines, pool, flight: Flight::default(), dropped: AtomicU64::new(0), late }
     }
 
     /// What a request for `variant` is answered with: the variant, but for an AVIF that is not there and not made within its
@@ -108,7 +114,7 @@ impl Process {
         }
         let key = variant.key();
         let stored = StoreKey::Variant { hash: original.hash, key: key.clone(), format: variant.format() };
-        if let Some(record) = self.repo.variant(&original.hash, &key).await? {
+        if let Some(record) = self.cache.find(&original.hash, &key).await? {
             return Ok(Answer::Made(Made { key: stored, record, bytes: None }));
         }
         let plan = self.plan(original, &ops(variant.filters()))?;
@@ -153,19 +159,38 @@ impl Process {
     pub async fn variant(self: &Arc<Self>, original: &Original, variant: Variant) -> Result<Made, ServiceError> {
         let key = variant.key();
         let stored = StoreKey::Variant { hash: original.hash, key: key.clone(), format: variant.format() };
-        if let Some(record) = self.repo.variant(&original.hash, &key).await? {
+        if let Some(record) = self.cache.find(&original.hash, &key).await? {
             return Ok(Made { key: stored, record, bytes: None });
         }
+        let flight_key = (original.hash, key, self.dropped.load(Ordering::Acquire));
         let (this, original) = (Arc::clone(self), original.clone());
-        self.flight.run((original.hash, key), || async move { this.make(original, variant, stored, None).await }).await
+        let make = || async move { this.make(original, variant, stored, None).await };
+        self.flight.run(flight_key, make).await.unwrap_or(Err(ServiceError::Panicked))
     }
 
-    /// Forgets a variant whose file is gone, so that the next request makes it again.
+    /// Forgets a variant whose file was not found, so that the next request makes it again.
     ///
     /// # Errors
-    /// When the repo fails.
+    /// A fault of store or repo.
     pub async fn forget(&self, original: &Original, variant: &Variant) -> Result<(), ServiceError> {
-        Ok(self.repo.remove_variant(&original.hash, &variant.key()).await?)
+        let (hash, key, format) = (original.hash, variant.key(), variant.format());
+        self.cache.forget_lost(&StoreKey::Variant { hash, key: key.clone(), format }, &key).await
+    }
+
+    /// Drops every variant: when this returns none of them is served any more, whoever leaves. Their files go in the background.
+    ///
+    /// # Errors
+    /// A fault of the repo.
+    pub async fn drop_all(self: &Arc<Self>) -> Result<(), ServiceError> {
+        let this = Arc::clone(self);
+        // In a task of its own: copies count again when this ends, and must not before the rows are gone.
+        let dropping = tokio::spawn(async move {
+            let count = || {
+                this.dropped.fetch_add(1, Ordering::AcqRel);
+            };
+            this.cache.drop_all(count).await
+        });
+        dropping.await.map_err(|_panicked| ServiceError::Panicked)?
     }
 
     async fn make(
@@ -177,7 +202,7 @@ impl Process {
     ) -> Result<Made, ServiceError> {
         let key = variant.key();
         // Whoever came just after the last one finished finds its row.
-        if let Some(record) = self.repo.variant(&original.hash, &key).await? {
+        if let Some(record) = self.cache.look(&original.hash, &key).await? {
             return Ok(Made { key: stored, record, bytes: None });
         }
         let details = original.record.details;
@@ -224,30 +249,19 @@ impl Process {
             .await?;
         let this = Arc::clone(&self);
         // In a task of its own: callers that go away must not stop this between a file and its row.
-        let keeping = tokio::spawn(async move { this.keep(&original, &key, stored, Bytes::from(encoded)).await });
+        let keeping = tokio::spawn(async move { this.keep(&key, stored, Bytes::from(encoded)).await });
         keeping.await.map_err(|_panicked| ServiceError::Panicked)?
     }
 
     /// Stores a variant and records it, unless its original was deleted meanwhile: then it is answered to those who
     /// asked before that, and not kept.
-    async fn keep(
-        &self,
-        original: &Original,
-        key: &VariantKey,
-        stored: StoreKey,
-        bytes: Bytes,
-    ) -> Result<Made, ServiceError> {
+    async fn keep(&self, key: &VariantKey, stored: StoreKey, bytes: Bytes) -> Result<Made, ServiceError> {
         let record = VariantRecord {
             etag: Hash::from_bytes(Sha256::digest(&bytes).into()),
             size_bytes: bytes.len() as u64,
             created_secs: now_secs(),
         };
-        let held = self.locks.lock([original.hash]).await;
-        self.store.put_bytes(&stored, bytes.clone()).await?;
-        if !self.repo.add_variant(&original.hash, key, record).await? {
-            self.store.delete(&stored).await?;
-        }
-        drop(held);
+        self.cache.keep(&stored, key, record, bytes.clone()).await?;
         Ok(Made { key: stored, record, bytes: Some(bytes) })
     }
 }

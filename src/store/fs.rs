@@ -15,7 +15,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use super::{ByteStream, Listed, Staged, Staging, Store, StoreError, StoreKey, key, staging::StagingError};
+use super::{
+    ByteStream, Class, Listed, Staged, Staging, Store, StoreError, StoreKey, StoredFile, Usage, VariantName, key,
+    staging::StagingError,
+};
 use crate::domain::{Format, Hash};
 
 /// Bytes in a piece of a stream; a range up to this long is sent as one.
@@ -30,6 +33,7 @@ pub struct FsStore {
     /// 2 * (1 + 256 + 65,536). A folder found on the disk proves nothing: the run that made it may have been
     /// cut off before its fsync, or another put may be between its mkdir and its fsync right now.
     durable: Mutex<BTreeSet<PathBuf>>,
+    usage: Usage,
 }
 
 impl FsStore {
@@ -56,7 +60,7 @@ impl FsStore {
                 source,
             })?;
         }
-        Ok(Self { root, staging: Arc::new(staging), durable: Mutex::default() })
+        Ok(Self { root, staging: Arc::new(staging), durable: Mutex::default(), usage: Usage::default() })
     }
 
     /// The staging area on the store's own file system, from where a put is a rename.
@@ -70,12 +74,14 @@ impl FsStore {
         self.root.join(key.to_string())
     }
 
-    /// Moves the file at `from`, already written and synced, to `key`.
-    async fn install(&self, from: &Path, key: &StoreKey) -> io::Result<()> {
+    /// Moves the file at `from`, of `size_bytes`, already written and synced, to `key`.
+    async fn install(&self, from: &Path, size_bytes: u64, key: &StoreKey) -> io::Result<()> {
         let to = self.path(key);
         let folder = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
         self.make_folder(folder, key).await?;
+        let replaced = found(tokio::fs::metadata(&to).await)?.map(|metadata| metadata.len());
         tokio::fs::rename(from, &to).await?;
+        self.usage.put(key.hash(), Class::of(key), size_bytes, replaced);
         sync_folder(folder).await
     }
 
@@ -117,7 +123,7 @@ impl Store for FsStore {
             // A write-back that failed before this open is not missed: Linux reports an error that nobody has
             // seen to the next handle, too.
             tokio::fs::OpenOptions::new().write(true).open(staged.path()).await?.sync_all().await?;
-            self.install(staged.path(), key).await
+            self.install(staged.path(), staged.size_bytes(), key).await
         };
         put.await.map_err(failed("writing", key))?;
         staged.moved();
@@ -156,16 +162,50 @@ impl Store for FsStore {
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        found(tokio::fs::remove_file(self.path(key)).await).map(drop).map_err(failed("deleting", key))
+        self.remove(key.hash(), Class::of(key), &self.path(key)).await.map_err(failed("deleting", key))
     }
 
     async fn delete_variants(&self, hash: &Hash) -> Result<(), StoreError> {
         let folder = key::variants_folder(hash);
-        found(tokio::fs::remove_dir_all(self.root.join(&folder)).await).map(drop).map_err(|source| StoreError {
-            doing: "deleting",
-            key: folder,
+        let path = self.root.join(&folder);
+        let delete = async {
+            for (name, path) in names(&path).await? {
+                if VariantName::read(&name).is_some() {
+                    self.remove(hash, Class::Variant, &path).await?;
+                }
+            }
+            found(tokio::fs::remove_dir_all(&path).await).map(drop)
+        };
+        delete.await.map_err(|source| StoreError { doing: "deleting", key: folder, source })
+    }
+
+    async fn size(&self, key: &StoreKey) -> Result<Option<u64>, StoreError> {
+        let metadata = found(tokio::fs::metadata(self.path(key)).await).map_err(failed("reading", key))?;
+        Ok(metadata.map(|metadata| metadata.len()))
+    }
+
+    async fn files(&self, first: u8) -> Result<Vec<StoredFile>, StoreError> {
+        let root = self.root.clone();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "one at a time, for the upkeep: some thousand calls by themselves"
+        )]
+        let listed = tokio::task::spawn_blocking(move || files_under(&root, first)).await;
+        listed.map_err(io::Error::other).flatten().map_err(|source| StoreError {
+            doing: "listing",
+            key: format!("{}/{first:02x}", key::VARIANTS),
             source,
         })
+    }
+
+    async fn delete_file(&self, file: &StoredFile) -> Result<(), StoreError> {
+        let key = key::path_of(file);
+        let removed = self.remove(&file.hash, file.class, &self.root.join(&key)).await;
+        removed.map_err(|source| StoreError { doing: "deleting", key, source })
+    }
+
+    fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     async fn list(&self) -> Result<Vec<Listed>, StoreError> {
@@ -182,6 +222,19 @@ impl Store for FsStore {
 }
 
 impl FsStore {
+    /// Deletes the file at `path`, if it is there, and counts that.
+    async fn remove(&self, hash: &Hash, class: Class, path: &Path) -> io::Result<()> {
+        let Some(metadata) = found(tokio::fs::symlink_metadata(path).await)? else { return Ok(()) };
+        if found(tokio::fs::remove_file(path).await)?.is_some() {
+            self.usage.deleted(hash, class, metadata.len());
+        }
+        if let (Class::Variant, Some(folder)) = (class, path.parent()) {
+            // With the last variant of an original goes its folder. It refuses while there are others.
+            let _kept = tokio::fs::remove_dir(folder).await;
+        }
+        Ok(())
+    }
+
     /// Adds what lies in `top/ab/cd/`. Names that are not ours are left alone, with a warning.
     async fn list_below(&self, top: &str, listed: &mut Vec<Listed>) -> io::Result<()> {
         for (first, outer) in names(&self.root.join(top)).await? {
@@ -256,6 +309,48 @@ fn pieces(file: tokio::fs::File, left: u64) -> ByteStream {
         Ok(Some((piece.freeze(), (file, left - want as u64))))
     })
     .boxed()
+}
+
+/// Our files below `originals/ab/` and `variants/ab/`, where `ab` is `first`. Blocks on file calls.
+fn files_under(root: &Path, first: u8) -> io::Result<Vec<StoredFile>> {
+    let mut files = Vec::new();
+    for (top, class) in [(key::ORIGINALS, Class::Original), (key::VARIANTS, Class::Variant)] {
+        for middle in entries(&root.join(format!("{top}/{first:02x}")))? {
+            for entry in entries(&middle.path())? {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let Some((_, listed)) = read_name(top, &name) else { continue };
+                match listed {
+                    Listed::Original(hash, _) => add_file(&mut files, hash, class, &entry)?,
+                    Listed::VariantsOf(hash) => {
+                        for entry in entries(&entry.path())? {
+                            if VariantName::read(&entry.file_name().to_string_lossy()).is_some() {
+                                add_file(&mut files, hash, class, &entry)?;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn add_file(files: &mut Vec<StoredFile>, hash: Hash, class: Class, entry: &std::fs::DirEntry) -> io::Result<()> {
+    // Deleted since the folder was read: it is not there.
+    if let Some(metadata) = found(entry.metadata())? {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        files.push(StoredFile { hash, class, name, size_bytes: metadata.len() });
+    }
+    Ok(())
+}
+
+/// What is in `folder`; nothing when it is absent or is no folder.
+fn entries(folder: &Path) -> io::Result<Vec<std::fs::DirEntry>> {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => entries.collect(),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes the entries of `folder` durable.

@@ -10,13 +10,14 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
-use super::{ByteStream, Listed, Staged, Store, StoreError, StoreKey, key};
+use super::{ByteStream, Class, Listed, Staged, Store, StoreError, StoreKey, StoredFile, Usage, key};
 use crate::domain::Hash;
 
 /// Files in a map. Nothing survives the process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     files: Mutex<BTreeMap<String, (StoreKey, Bytes)>>,
+    usage: Usage,
 }
 
 impl MemoryStore {
@@ -24,6 +25,13 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn remove(&self, name: &str) {
+        let removed = self.files().remove(name);
+        if let Some((key, bytes)) = removed {
+            self.usage.deleted(key.hash(), Class::of(&key), bytes.len() as u64);
+        }
     }
 
     fn files(&self) -> MutexGuard<'_, BTreeMap<String, (StoreKey, Bytes)>> {
@@ -43,7 +51,9 @@ impl Store for MemoryStore {
     }
 
     async fn put_bytes(&self, key: &StoreKey, bytes: Bytes) -> Result<(), StoreError> {
-        self.files().insert(key.to_string(), (key.clone(), bytes));
+        let size_bytes = bytes.len() as u64;
+        let replaced = self.files().insert(key.to_string(), (key.clone(), bytes));
+        self.usage.put(key.hash(), Class::of(key), size_bytes, replaced.map(|(_, bytes)| bytes.len() as u64));
         Ok(())
     }
 
@@ -72,14 +82,40 @@ impl Store for MemoryStore {
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.files().remove(&key.to_string());
+        self.remove(&key.to_string());
         Ok(())
     }
 
     async fn delete_variants(&self, hash: &Hash) -> Result<(), StoreError> {
         let folder = format!("{}/", key::variants_folder(hash));
-        self.files().retain(|name, _| !name.starts_with(&folder));
+        let names: Vec<String> = self.files().keys().filter(|name| name.starts_with(&folder)).cloned().collect();
+        names.iter().for_each(|name| self.remove(name));
         Ok(())
+    }
+
+    async fn size(&self, key: &StoreKey) -> Result<Option<u64>, StoreError> {
+        Ok(self.files().get(&key.to_string()).map(|(_, bytes)| bytes.len() as u64))
+    }
+
+    async fn files(&self, first: u8) -> Result<Vec<StoredFile>, StoreError> {
+        let files = self.files();
+        let under = files.iter().filter(|(_, (key, _))| key.hash().as_bytes()[0] == first);
+        let file = |(name, (key, bytes)): (&String, &(StoreKey, Bytes))| StoredFile {
+            hash: *key.hash(),
+            class: Class::of(key),
+            name: name.rsplit('/').next().unwrap_or_default().to_owned(),
+            size_bytes: bytes.len() as u64,
+        };
+        Ok(under.map(file).collect())
+    }
+
+    async fn delete_file(&self, file: &StoredFile) -> Result<(), StoreError> {
+        self.remove(&key::path_of(file));
+        Ok(())
+    }
+
+    fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     async fn list(&self) -> Result<Vec<Listed>, StoreError> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
-use super::{Listed, Staging, Store, StoreKey};
+use super::{Class, Held, Listed, Staging, Store, StoreKey, StoredFile};
 use crate::domain::{Filter, Format, Hash, OutputFormat, Variant};
 
 /// The hash whose 32 bytes are all `n`.
@@ -33,6 +33,7 @@ pub(crate) async fn passes(store: &dyn Store, staging: &Staging) {
     what_is_put_is_read(store, staging).await;
     ranges_are_exact(store).await;
     listing_and_deleting(store).await;
+    counting(store, staging).await;
 }
 
 async fn absent_things_are_absent(store: &dyn Store) {
@@ -97,4 +98,52 @@ async fn listing_and_deleting(store: &dyn Store) {
     assert!(store.read(&variant(3, 64)).await.unwrap().is_none());
     store.put_bytes(&original(1), Bytes::from_static(b"again")).await.unwrap();
     assert_eq!(store.read(&original(1)).await.unwrap().unwrap(), "again");
+}
+
+async fn counting(store: &dyn Store, staging: &Staging) {
+    let files = async |first: u8| {
+        let mut files = store.files(first).await.unwrap();
+        files.sort();
+        files
+    };
+    let sizes = |files: &[StoredFile]| files.iter().map(|file| (file.class, file.size_bytes)).collect::<Vec<_>>();
+    for (n, side, size) in [(4, 1, 10), (4, 2, 20), (5, 1, 30)] {
+        store.put_bytes(&variant(n, side), pattern(size).into()).await.unwrap();
+    }
+    store.put_bytes(&original(4), pattern(400).into()).await.unwrap();
+    let listed = files(4).await;
+    assert_eq!(listed[0].hash, hash(4));
+    let mut found = sizes(&listed);
+    found.sort_unstable();
+    assert_eq!(found, [(Class::Original, 400), (Class::Variant, 10), (Class::Variant, 20)]);
+    assert!(files(6).await.is_empty());
+    assert_eq!(store.size(&variant(4, 2)).await.unwrap(), Some(20));
+    assert_eq!(store.size(&variant(4, 3)).await.unwrap(), None);
+
+    let usage = store.usage();
+    let held = |class| usage.of(class);
+    assert_eq!(held(Class::Variant), Held::default(), "nothing is counted before it is begun");
+    usage.begin(4, &listed);
+    usage.begin(5, &files(5).await);
+    assert_eq!(held(Class::Variant), Held { files: 3, bytes: 60 });
+    assert_eq!(held(Class::Original), Held { files: 1, bytes: 400 });
+    store.put_bytes(&variant(4, 2), pattern(25).into()).await.unwrap();
+    store.put_file(&original(5), staging.write_pieces_blocking([b"five!".as_slice()]).unwrap()).await.unwrap();
+    assert_eq!(held(Class::Variant), Held { files: 3, bytes: 65 }, "one was replaced");
+    assert_eq!(held(Class::Original), Held { files: 2, bytes: 405 });
+    for _ in 0..2 {
+        store.delete(&variant(4, 1)).await.unwrap();
+        store.delete(&original(5)).await.unwrap();
+        assert_eq!(held(Class::Variant), Held { files: 2, bytes: 55 }, "what is gone is counted once");
+        assert_eq!(held(Class::Original), Held { files: 1, bytes: 400 });
+    }
+    let one = files(5).await.remove(0);
+    store.delete_file(&one).await.unwrap();
+    store.delete_file(&one).await.unwrap();
+    assert_eq!(held(Class::Variant), Held { files: 1, bytes: 25 });
+    assert!(files(5).await.is_empty());
+    store.put_bytes(&variant(4, 9), pattern(5).into()).await.unwrap();
+    store.delete_variants(&hash(4)).await.unwrap();
+    assert_eq!(held(Class::Variant), Held::default());
+    assert_eq!(sizes(&files(4).await), [(Class::Original, 400)]);
 }

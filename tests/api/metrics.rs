@@ -53,7 +53,7 @@ fn labels(text: &str) {
     }
 }
 
-async fn scraped(client: &Client) -> BTreeMap<String, f64> {
+pub(crate) async fn scraped(client: &Client) -> BTreeMap<String, f64> {
     let answer = client.get("/metrics").await;
     answer.is(200);
     assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");

@@ -109,7 +109,7 @@ impl Walker<'_> {
         let mut at = from;
         loop {
             let rest = self.bytes.get(at..).unwrap_or_default();
-            let Some(skip) = rest.iter().position(|&byte| byte == 0xFF) else {
+            let Some(skip) = memchr::memchr(0xFF, rest) else {
                 return Err(CodecError::truncated(NAME));
             };
             self.irregular |= skip > 0;
@@ -164,7 +164,7 @@ impl Walker<'_> {
         let mut at = from;
         loop {
             let rest = self.bytes.get(at..).unwrap_or_default();
-            let Some(skip) = rest.iter().position(|&byte| byte == 0xFF) else {
+            let Some(skip) = memchr::memchr(0xFF, rest) else {
                 return Err(CodecError::truncated(NAME));
             };
             at += skip;

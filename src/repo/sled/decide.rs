@@ -15,7 +15,8 @@ pub(super) enum Request {
     Remove { alias: Alias, token: DeleteToken },
     Purge(Hash),
     AddVariant { hash: Hash, key: VariantKey, record: VariantRecord },
-    RemoveVariant { hash: Hash, key: VariantKey },
+    RemoveVariants(Vec<(Hash, VariantKey)>),
+    UseVariants(Vec<(Hash, VariantKey, u64)>),
     Forget(Hash),
     Close,
 }
@@ -83,8 +84,16 @@ pub(super) fn decide(
             Ok(Answer::Purged(Some(aliases)))
         }
         Request::AddVariant { hash, key, record } => pending.add_variant(hash, key, record).map(Answer::Recorded),
-        Request::RemoveVariant { hash, key } => {
-            pending.delete(rows::variant_key(hash, key));
+        Request::RemoveVariants(variants) => {
+            for (hash, key) in variants {
+                pending.delete(rows::variant_key(hash, key));
+            }
+            Ok(Answer::Done)
+        }
+        Request::UseVariants(uses) => {
+            for (hash, key, used_secs) in uses {
+                pending.use_variant(hash, key, *used_secs)?;
+            }
             Ok(Answer::Done)
         }
         Request::Forget(hash) => {

@@ -8,7 +8,7 @@
 //! | `a` | alias | [`AliasRecord`] |
 //! | `h` | hash | [`OriginalRecord`] |
 //! | `o` | hash, sequence (big-endian) | the alias: aliases of an original in the order they were added |
-//! | `v` | hash, key of the variant | [`VariantRecord`] |
+//! | `v` | hash, key of the variant | [`VariantRecord`], with its last use once that is noted |
 //! | `u` | upload key | the 32 bytes of the hash it became |
 //! | `g` | hash | [`Garbage`] |
 //! | `m` | | [`Mark`](super::index::Mark): what the index holds |
@@ -25,7 +25,7 @@ use crate::{
     repo::{
         RepoError,
         change::Change,
-        record::{AliasRecord, Garbage, OriginalRecord, UploadKey, VariantRecord, decode, encode},
+        record::{AliasRecord, Garbage, KeptVariant, OriginalRecord, UploadKey, VariantRecord, decode, encode},
     },
 };
 
@@ -66,8 +66,24 @@ fn order_key(hash: &Hash, sequence: u64) -> Vec<u8> {
     key
 }
 
-fn variants_prefix(hash: &Hash) -> Vec<u8> {
+/// What the keys of an original's variants begin with.
+pub(super) fn variants_prefix(hash: &Hash) -> Vec<u8> {
     key(b'v', hash.as_bytes())
+}
+
+/// What the keys of the variants begin with whose hashes begin with `first`.
+pub(super) fn variants_under(first: u8) -> Vec<u8> {
+    key(b'v', &[first])
+}
+
+/// The hash and the key of a variant whose row has this key.
+pub(super) fn read_variant_key(key: &[u8]) -> Result<(Hash, VariantKey), RepoError> {
+    let read = key.get(1..).and_then(<[u8]>::split_first_chunk::<32>);
+    match read.map(|(hash, text)| (Hash::from_bytes(*hash), std::str::from_utf8(text))) {
+        Some((hash, Ok(text))) => Ok((hash, VariantKey::stored(text))),
+        Some((_, Err(error))) => Err(RepoError::Record { tree: "variants", cause: error.to_string() }),
+        None => Err(RepoError::Record { tree: "variants", cause: format!("its key has {} bytes", key.len()) }),
+    }
 }
 
 /// The key of a variant.
@@ -296,6 +312,16 @@ impl<'a> Pending<'a> {
             self.put(variant_key(hash, key), encode("variants", record)?);
         }
         Ok(there)
+    }
+
+    /// Notes when a variant was last asked for, if it is there.
+    pub(super) fn use_variant(&mut self, hash: &Hash, key: &VariantKey, used_secs: u64) -> Result<(), RepoError> {
+        let row = variant_key(hash, key);
+        if let Some(value) = self.get(&row)? {
+            let kept = decode::<KeptVariant>("variants", &value)?;
+            self.put(row, encode("variants", &KeptVariant { used_secs, ..kept })?);
+        }
+        Ok(())
     }
 }
 

@@ -110,7 +110,7 @@ async fn act(repo: &dyn Repo, op: &Op) -> String {
             format!("{:?}", repo.add_variant(&suite::hash(*n), &key, suite::variant(*side)).await)
         }
         Op::RemoveVariant(n, side) => {
-            format!("{:?}", repo.remove_variant(&suite::hash(*n), &suite::variant_key(*side)).await)
+            format!("{:?}", repo.remove_variants(vec![(suite::hash(*n), suite::variant_key(*side))]).await)
         }
         Op::Forget(n) => format!("{:?}", repo.forget_garbage(&suite::hash(*n)).await),
         Op::Reopen | Op::Rebuild => String::new(),
@@ -134,7 +134,7 @@ proptest! {
                         fs::remove_dir_all(home.data().join("meta")).unwrap();
                         // The one thing a rebuild loses: variants, which are derived.
                         for (n, side) in (0..4).flat_map(|n| [(n, 1), (n, 2)]) {
-                            model.remove_variant(&suite::hash(n), &suite::variant_key(side)).await.unwrap();
+                            model.remove_variants(vec![(suite::hash(n), suite::variant_key(side))]).await.unwrap();
                         }
                     }
                 }

@@ -30,7 +30,7 @@ impl<'a> Bits<'a> {
         Self { data, at, buffer: 0, count: 0, padding: 0 }
     }
 
-    /// Sees to it that at least 32 bits are loaded.
+    /// Sees to it that at least 56 bits are loaded.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
         let next = self.data.get(self.at..).and_then(<[u8]>::first_chunk);
@@ -63,7 +63,13 @@ impl<'a> Bits<'a> {
         (self.buffer >> (64 - count)) as usize
     }
 
-    /// Drops `count` bits, fewer than are loaded.
+    /// What is loaded, the next bit on top.
+    #[inline(always)]
+    pub(super) const fn ahead(&self) -> u64 {
+        self.buffer
+    }
+
+    /// Drops `count` bits, no more than are loaded.
     #[inline(always)]
     pub(super) const fn skip(&mut self, count: u32) {
         self.buffer <<= count;

@@ -5,7 +5,7 @@ use super::header::place_of;
 use super::huffman::{Coded, Differences, Lookup};
 use super::idct::{self, Block, Quantiser};
 use super::plane::Plane;
-use super::scale::{self, Side};
+use super::scale::{self, Side, last_used};
 use super::{Declined, Restarts};
 use crate::codec::Budget;
 
@@ -13,7 +13,7 @@ use crate::codec::Budget;
 pub(super) struct Coefficients {
     /// Blocks in rows, with the padding to whole MCUs.
     values: Vec<i16>,
-    /// Values of a block: all, or that of DC alone.
+    /// Values of a block: all, row by row, or the first few in the order of coding.
     kept: usize,
     /// For each block a bit for each coefficient of AC that is not 0, in the order of coding: so that a scan looks at those
     /// alone, and not into a block that has none.
@@ -22,6 +22,21 @@ pub(super) struct Coefficients {
     stride: usize,
     /// For each coefficient in the order of coding the lowest bit that is known; none, before its first scan.
     known: [Option<u8>; 64],
+}
+
+/// Values kept of a block that becomes 2 by 2 samples, and of one that becomes 4 by 4: those that are used, rounded up.
+const FEW: usize = 8;
+const HALF: usize = 32;
+const _: () = assert!(last_used(2) < FEW && last_used(4) < HALF);
+
+/// Puts a coefficient where it is kept, if it is.
+#[inline(always)]
+fn put<const KEPT: usize>(block: &mut [i16; KEPT], place: usize, value: i16) {
+    if KEPT == 64 {
+        block[place_of(place)] = value;
+    } else if let Some(kept) = block.get_mut(place) {
+        *kept = value;
+    }
 }
 
 /// What a scan is about.
@@ -50,7 +65,13 @@ impl Coefficients {
     /// Zeros for this many columns and rows of blocks, of which samples on that `side` will be made. The caller has checked the
     /// size against the budget.
     pub(super) fn new(columns: usize, rows: usize, side: Side) -> Self {
-        let (blocks, kept) = (columns * rows, if side == Side::One { 1 } else { 64 });
+        let blocks = columns * rows;
+        let kept = match side {
+            Side::One => 1,
+            Side::Two => FEW,
+            Side::Four => HALF,
+            Side::Eight => 64,
+        };
         Self { values: vec![0; kept * blocks], kept, set: vec![0; blocks], stride: columns, known: [None; 64] }
     }
 
@@ -84,13 +105,17 @@ impl Coefficients {
         let rows = self.values.chunks_exact(stride * self.kept).zip(self.set.chunks_exact(stride)).zip(0..);
         for ((values, set), row) in rows {
             budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
-            let blocks = values.as_chunks().0;
             match side {
                 Side::One => render_means(values, row, plane, quantiser),
-                Side::Two => render_row(blocks, set, row, plane, quantiser, |block, _| scale::two(block, quantiser)),
-                Side::Four => render_row(blocks, set, row, plane, quantiser, |block, _| scale::four(block, quantiser)),
+                Side::Two => {
+                    render_row::<FEW, 2>(values, set, row, plane, quantiser, |block, _| scale::two(block, quantiser));
+                }
+                Side::Four => {
+                    render_row::<HALF, 4>(values, set, row, plane, quantiser, |block, _| scale::four(block, quantiser));
+                }
                 Side::Eight => {
-                    render_row(blocks, set, row, plane, quantiser, |block, last| idct::samples(block, last, quantiser));
+                    let samples = |block: &Block, last| idct::samples(block, last, quantiser);
+                    render_row::<64, 8>(values, set, row, plane, quantiser, samples);
                 }
             }
         }
@@ -105,19 +130,25 @@ fn render_means(values: &[i16], row: usize, plane: &mut Plane, quantiser: &Quant
 }
 
 #[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
-fn render_row<const N: usize>(
-    blocks: &[Block],
+fn render_row<const KEPT: usize, const N: usize>(
+    values: &[i16],
     set: &[u64],
     row: usize,
     plane: &mut Plane,
     quantiser: &Quantiser,
     samples: impl Fn(&Block, usize) -> [[u8; N]; N],
 ) {
-    for ((block, set), column) in blocks.iter().zip(set).zip(0..) {
-        match set.checked_ilog2() {
-            None => plane.fill::<N>((column, row), scale::one(block[0], quantiser)),
-            Some(last) => plane.put((column, row), &samples(block, last as usize)),
-        }
+    let mut few: Block = [0; 64];
+    for ((block, set), column) in values.as_chunks::<KEPT>().0.iter().zip(set).zip(0..) {
+        let Some(last) = set.checked_ilog2() else {
+            plane.fill::<N>((column, row), scale::one(block[0], quantiser));
+            continue;
+        };
+        let block = block.first_chunk().unwrap_or_else(|| {
+            block.iter().zip(0..).for_each(|(value, place)| few[place_of(place)] = *value);
+            &few
+        });
+        plane.put((column, row), &samples(block, last as usize));
     }
 }
 
@@ -163,8 +194,24 @@ pub(super) fn scan_dc<'a>(
 }
 
 /// Decodes a scan of AC over `size` columns and rows of blocks (G.1.2.2, G.1.2.3).
-#[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
 pub(super) fn scan_ac<'a>(
+    bits: Bits<'a>,
+    coefficients: &mut Coefficients,
+    ac: &Lookup,
+    band: Band,
+    size: (usize, usize),
+    restarts: Restarts,
+    budget: &Budget,
+) -> Result<Bits<'a>, Declined> {
+    match coefficients.kept {
+        FEW => scan_ac_of::<FEW>(bits, coefficients, ac, band, size, restarts, budget),
+        HALF => scan_ac_of::<HALF>(bits, coefficients, ac, band, size, restarts, budget),
+        _ => scan_ac_of::<64>(bits, coefficients, ac, band, size, restarts, budget),
+    }
+}
+
+#[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
+fn scan_ac_of<'a, const KEPT: usize>(
     mut bits: Bits<'a>,
     coefficients: &mut Coefficients,
     ac: &Lookup,
@@ -176,8 +223,8 @@ pub(super) fn scan_ac<'a>(
     // Blocks, from this one on, in which nothing new stands.
     let mut empty = 0_usize;
     let stride = coefficients.stride.max(1);
-    let rows =
-        coefficients.values.as_chunks_mut().0.chunks_exact_mut(stride).zip(coefficients.set.chunks_exact_mut(stride));
+    let blocks = coefficients.values.as_chunks_mut::<KEPT>().0.chunks_exact_mut(stride);
+    let rows = blocks.zip(coefficients.set.chunks_exact_mut(stride));
     for (blocks, set) in rows.take(size.1) {
         budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
         let mut row = blocks.iter_mut().zip(set).take(size.0);
@@ -216,10 +263,10 @@ fn run_of_empty(bits: &mut Bits<'_>, exponent: u8) -> usize {
 
 /// Reads the first bits of a band.
 #[inline(always)]
-fn read_block(
+fn read_block<const KEPT: usize>(
     bits: &mut Bits<'_>,
     ac: &Lookup,
-    block: &mut Block,
+    block: &mut [i16; KEPT],
     set: &mut u64,
     band: Band,
     empty: &mut usize,
@@ -231,7 +278,7 @@ fn read_block(
         let place;
         let value = match ac.next(bits, next, band.last)? {
             Coded::Numbers { run, second, values: [first, other], advance } => {
-                block[place_of(next + run)] = shifted(first)?;
+                put(block, next + run, shifted(first)?);
                 *set |= 1 << (next + run);
                 place = next + run + second;
                 next += advance;
@@ -261,7 +308,7 @@ fn read_block(
         if place > band.last {
             return Err(Declined::NotMine);
         }
-        block[place_of(place)] = shifted(value)?;
+        put(block, place, shifted(value)?);
         *set |= 1 << place;
     }
     Ok(())
@@ -269,10 +316,10 @@ fn read_block(
 
 /// Reads one more bit of a band: of those that are not zero, and which others become one.
 #[inline(always)]
-fn refine_block(
+fn refine_block<const KEPT: usize>(
     bits: &mut Bits<'_>,
     ac: &Lookup,
-    block: &mut Block,
+    block: &mut [i16; KEPT],
     set: &mut u64,
     band: Band,
     empty: &mut usize,
@@ -300,17 +347,17 @@ fn refine_block(
                 _ => return Err(Declined::NotMine),
             };
             // Over as many zeros as the run has, and over those that are known on the way.
-            let mut zeros = !known & u64::MAX << next;
-            for _ in 0..run {
-                zeros &= zeros.wrapping_sub(1);
+            let (mut place, mut between) = (next + usize::from(run), known & u64::MAX << next);
+            while between != 0 && between.trailing_zeros() as usize <= place {
+                place += 1;
+                between &= between - 1;
             }
-            let place = zeros.trailing_zeros() as usize;
             if place > band.last {
                 return Err(Declined::NotMine);
             }
             correct(bits, block, known & u64::MAX << next & !(u64::MAX << place), one);
             if new != 0 {
-                block[place_of(place)] = new;
+                put(block, place, new);
                 *set |= 1 << place;
             }
             next = place + 1;
@@ -325,14 +372,30 @@ fn refine_block(
     Ok(())
 }
 
-/// Reads the next bit of each of these coefficients, none of which is 0: 1 is a step away from it.
+/// Reads the next bit of each of these coefficients, none of which is 0: 1 is a step away from it. Bits of those that are not kept
+/// come last, and are passed over.
 #[inline(always)]
-fn correct(bits: &mut Bits<'_>, block: &mut Block, mut which: u64, one: i16) {
-    while which != 0 {
-        if bits.bit() {
-            let coefficient = &mut block[place_of(which.trailing_zeros() as usize)];
-            *coefficient = coefficient.wrapping_add(if *coefficient > 0 { one } else { -one });
+fn correct<const KEPT: usize>(bits: &mut Bits<'_>, block: &mut [i16; KEPT], which: u64, one: i16) {
+    let mut kept = if KEPT == 64 { which } else { which & ((1 << KEPT) - 1) };
+    let mut left = which.count_ones();
+    while left > 0 {
+        let now = left.min(56);
+        bits.refill();
+        let mut corrections = bits.ahead();
+        bits.skip(now);
+        left -= now;
+        for _ in 0..now {
+            if kept == 0 {
+                break;
+            }
+            let place = kept.trailing_zeros() as usize;
+            if let Some(coefficient) = block.get_mut(if KEPT == 64 { place_of(place) } else { place }) {
+                let away = if *coefficient > 0 { one } else { -one };
+                // Without a branch: whether there is a step is not to be foretold.
+                *coefficient = coefficient.wrapping_add(if corrections.leading_zeros() == 0 { away } else { 0 });
+            }
+            corrections <<= 1;
+            kept &= kept - 1;
         }
-        which &= which - 1;
     }
 }

@@ -1,0 +1,113 @@
+//! The cache of variants under its limits: what goes, what is counted, and what a restart remembers.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use crate::{
+    app::App,
+    metrics::scraped,
+    pictures::{jpeg, png},
+    stored::{eventually, eventually_async},
+};
+
+fn size(files: &[PathBuf]) -> u64 {
+    files.iter().map(|file| std::fs::metadata(file).map_or(0, |metadata| metadata.len())).sum()
+}
+
+/// Waits until all of an earlier run is counted and nothing is over the limit, and holds the counts against the disk.
+pub(crate) async fn counts_are_those_of_the_disk(app: &App) -> BTreeMap<String, f64> {
+    let found = std::sync::Mutex::new(BTreeMap::new());
+    // Files go some seconds after their rows, so the disk may change between the two looks.
+    eventually_async("the counts to be those of the disk", async || {
+        let counted = scraped(app).await;
+        let at = |name: &str, class: &str| counted[&format!("glimt_stored_{name}{{class=\"{class}\"}}")];
+        let (originals, variants) = (app.stored().originals(), app.stored().variants());
+        let is_so = counted["glimt_cache_counted"] == 1.0
+            && at("bytes", "variants") <= counted["glimt_cache_limit_bytes"]
+            && at("bytes", "variants") == size(&variants) as f64
+            && at("files", "variants") == variants.len() as f64
+            && at("bytes", "originals") == size(&originals) as f64
+            && at("files", "originals") == originals.len() as f64;
+        *found.lock().unwrap() = counted;
+        is_so
+    })
+    .await;
+    found.into_inner().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variants_stay_under_the_limit_and_those_not_asked_for_go_first() {
+    let app = App::with(|config| {
+        config.cache_size_bytes = 100_000;
+        config.hot_cache_bytes = 0;
+    })
+    .await;
+    let uploaded = app.upload(&jpeg(1, 800, 600)).await;
+    let first = app.process("png", &uploaded.file, "thumbnail=100").await.body;
+    let file = app.stored().variants().remove(0);
+    let mut made = first.len();
+    for side in 101..160 {
+        made += app.process("png", &uploaded.file, &format!("thumbnail={side}")).await.body.len();
+        // Asked for again and again, the first is never among the oldest.
+        assert_eq!(app.process("png", &uploaded.file, "thumbnail=100").await.body, first);
+        assert!(file.try_exists().unwrap(), "{side}");
+    }
+    assert!(made > 500_000, "{made}");
+    let counted = counts_are_those_of_the_disk(&app).await;
+    assert!(counted["glimt_cache_evictions_total{reason=\"size\"}"] > 20.0);
+    assert_eq!(counted["glimt_cache_evictions_total{reason=\"age\"}"], 0.0);
+    assert_eq!(counted["glimt_cache_hits_total{tier=\"disk\"}"], 59.0, "the first was made once");
+    let left = app.stored().variants();
+    assert!(left.len() > 1 && size(&left) > 50_000, "no more went than had to");
+    // What went is made again, the same.
+    let again = app.process("png", &uploaded.file, "thumbnail=101").await;
+    assert_eq!(again.body, app.process("png", &uploaded.file, "thumbnail=101").await.body);
+    app.stop_with(&[uploaded]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_over_its_limit_at_start_catches_up_and_remembers_what_was_used() {
+    let app = App::start().await;
+    let uploaded = app.upload(&png(1, 300, 200)).await;
+    for side in 50..70 {
+        app.process("webp", &uploaded.file, &format!("thumbnail={side}")).await;
+    }
+    eventually("all to be stored", || app.stored().variants().len() == 20).await;
+    let total = size(&app.stored().variants());
+    let data = app.stop_keeping(std::slice::from_ref(&uploaded)).await;
+    let app = App::on(data, |config| config.cache_size_bytes = total / 2).await;
+    let counted = counts_are_those_of_the_disk(&app).await;
+    assert!(counted["glimt_cache_evictions_total{reason=\"size\"}"] >= 10.0);
+    let left = app.stored().variants().len();
+    assert!((5..=10).contains(&left), "{left}");
+    app.stop_with(&[uploaded]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variants_that_nobody_asks_for_go_by_age() {
+    let app = App::start().await;
+    let uploaded = app.upload(&png(1, 300, 200)).await;
+    app.process("webp", &uploaded.file, "thumbnail=50").await;
+    let data = app.stop_keeping(std::slice::from_ref(&uploaded)).await;
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let app = App::on(data, |config| config.cache_age = Some(Duration::from_secs(1))).await;
+    eventually("the old one to go", || app.stored().variants().is_empty()).await;
+    let counted = counts_are_those_of_the_disk(&app).await;
+    assert_eq!(counted["glimt_cache_evictions_total{reason=\"age\"}"], 1.0);
+    app.process("webp", &uploaded.file, "thumbnail=50").await;
+    app.stop_with(&[uploaded]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variants_that_were_deleted_by_hand_are_not_counted_and_made_again() {
+    let app = App::start().await;
+    let uploaded = app.upload(&png(1, 300, 200)).await;
+    let before = app.process("webp", &uploaded.file, "thumbnail=50").await;
+    let data = app.stop_keeping(std::slice::from_ref(&uploaded)).await;
+    std::fs::remove_dir_all(data.path().join("variants")).unwrap();
+    let app = App::on(data, |_| {}).await;
+    counts_are_those_of_the_disk(&app).await;
+    assert_eq!(app.process("webp", &uploaded.file, "thumbnail=50").await.body, before.body);
+    assert_eq!(app.stored().variants().len(), 1);
+    counts_are_those_of_the_disk(&app).await;
+    app.stop_with(&[uploaded]).await;
+}
