@@ -2,6 +2,7 @@
 
 .DEFAULT_GOAL := help
 TIME := 60
+FEATURES := heic,svg
 .PHONY: help run test lint deny bench fuzz
 
 help: ## List the targets.
@@ -10,12 +11,13 @@ help: ## List the targets.
 run: ## Build, and serve on port 8080 with the data in ./data.
 	cargo run --locked --release -- --path ./data
 
-test: ## Install what the tests need, and run all of them.
+test: ## Install what the tests need, and run all of them: those of the default build, then those of the features.
 	scripts/with-test-tools cargo test --locked
+	scripts/with-test-tools cargo test --locked --features $(FEATURES) --test features
 
-lint: ## Formatting and lints.
+lint: ## Formatting and lints, of all features; the default build is compiled by the tests.
 	cargo fmt --all --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 
 deny: ## Licences, sources and known vulnerabilities of the dependencies (needs cargo-deny and the network).
 	cargo deny check

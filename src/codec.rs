@@ -20,6 +20,8 @@ mod orientation;
 mod png;
 mod raster;
 pub mod sniff;
+#[cfg(feature = "svg")]
+mod svg;
 mod tiff;
 mod webp;
 
@@ -88,18 +90,20 @@ fn open(bytes: &[u8], keep_profile: bool) -> Result<Opened, CodecError> {
         InputFormat::Gif => Opened::Served(Format::Gif, Served::Gif(metadata::gif::walk(bytes, keep_profile)?)),
         InputFormat::Avif => {
             let found = metadata::avif::walk(bytes, keep_profile)?;
-            if found.moves {
+            if found.moves || !found.picture.is_av1() {
                 Opened::Convertible(format)
             } else {
                 Opened::Served(Format::Avif, Served::Avif(Box::new(found)))
             }
         }
-        InputFormat::Jxl
+        InputFormat::Heic
+        | InputFormat::Jxl
         | InputFormat::Bmp
         | InputFormat::Tiff
         | InputFormat::Ico
         | InputFormat::Qoi
-        | InputFormat::Pnm => Opened::Convertible(format),
+        | InputFormat::Pnm
+        | InputFormat::Svg => Opened::Convertible(format),
     })
 }
 
@@ -132,8 +136,8 @@ fn details(format: Format, walked: &Walked) -> Details {
 /// Takes a picture in: removes what identifies people and places without touching its pixels, and decodes all of it
 /// (every frame, one at a time) to see that it is whole. Works in the memory of `bytes`: the file is never held twice.
 /// Converts instead when `convert` names another format than the picture's own, or when its own cannot be served (BMP,
-/// TIFF, ICO, QOI, PNM, moving AVIF: to PNG, which loses nothing; JPEG XL: to PNG, JPEG or WebP). A conversion applies orientation and colour profile, takes the first
-/// frame, and encodes at [`Quality::ORIGINAL`].
+/// TIFF, ICO, QOI, PNM, SVG, moving AVIF: to PNG, which loses nothing; JPEG XL: to PNG, JPEG or WebP). A conversion applies
+/// orientation and colour profile, takes the first frame, and encodes at [`Quality::ORIGINAL`].
 ///
 /// # Errors
 /// [`CodecError`]: not an image, damaged, past the budget, not encodable.

@@ -42,6 +42,7 @@ const PIXELS_FOR_CODEC: &[&str] = &["Pixmap", "Layout", "Orientation", "PixmapEr
 const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["src/main"]),
     ("axum", &["src/http", "src/server"]),
+    ("heifer_hevc_dec", &["src/codec/avif"]),
     ("image", &["src/codec"]),
     ("image_webp", &["src/codec"]),
     ("jpeg_encoder", &["src/codec"]),
@@ -50,6 +51,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("re_rav1d", &["src/codec/avif"]),
     ("quick_cache", &["src/http/hot"]),
     ("reqwest", &["src/service/fetch"]),
+    ("resvg", &["src/codec/svg"]),
+    ("simplecss", &["src/codec/svg"]),
     ("sled", &["src/repo/sled"]),
     ("wgpu", &["src/pixels/gpu"]),
     ("zune_jpeg", &["src/codec"]),

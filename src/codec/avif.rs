@@ -1,14 +1,17 @@
 //! AVIF: decoded by `re_rav1d`, a port of dav1d, on the calling thread; from its planes to sRGB here.
 //!
-//! The walker has read the sequence header of every tile: no frame is larger, deeper or more often coded than it says.
+//! The walker has read the sequence header of every tile: no frame is larger, deeper or more often coded than it says. HEIC is the
+//! same with HEVC inside, behind the feature `heic`.
 
 mod colour;
 mod frame;
+#[cfg(feature = "heic")]
+mod hevc;
 
 use super::budget::Budget;
 use super::error::CodecError;
 use super::light::Mapping;
-use super::metadata::avif::{Avif, Cicp, Coded};
+use super::metadata::avif::{Avif, Cicp, Coded, Coding};
 use super::raster::Raster;
 
 use self::colour::Weights;
@@ -20,6 +23,13 @@ const NAME: &str = "AVIF";
 pub(crate) fn check(avif: &Avif, budget: &Budget) -> Result<(), CodecError> {
     // A crop can make a picture small that is not.
     budget.check_size(avif.picture.colour.width, avif.picture.colour.height)?;
+    #[cfg(feature = "heic")]
+    for tile in avif.picture.colour.tiles.iter().chain(avif.picture.alpha.iter().flat_map(|alpha| &alpha.tiles)) {
+        // Neither does what is cut away without being asked for.
+        if let Coding::Hevc(hevc) = &tile.coding {
+            budget.check_size(hevc.coded_width, hevc.coded_height)?;
+        }
+    }
     if !avif.picture.colour.agrees() || !avif.picture.alpha.iter().all(Coded::agrees) {
         return Err(CodecError::damaged(NAME, "the picture is not the size the header says"));
     }
@@ -60,9 +70,15 @@ fn tiles(
 ) -> Result<(), CodecError> {
     for (tile, at) in coded.tiles.iter().zip(0_u32..) {
         budget.check_deadline()?;
-        let frame = Frame::decode(tile.data(bytes)?, tile, (coded.tile_width, coded.tile_height))?;
+        let frame = Frame::decode(bytes, tile, (coded.tile_width, coded.tile_height))?;
         let (x, y) = (at % coded.columns * coded.tile_width, at / coded.columns * coded.tile_height);
-        paint(&frame, x, y, tile.sequence.colour.full_range);
+        let full_range = match tile.coding {
+            Coding::Av1 { .. } => tile.sequence.colour.full_range,
+            // Levels of alpha are levels.
+            #[cfg(feature = "heic")]
+            Coding::Hevc(_) => true,
+        };
+        paint(&frame, x, y, full_range);
     }
     budget.check_deadline()
 }

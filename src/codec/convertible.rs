@@ -1,4 +1,4 @@
-//! What is never stored as it is: BMP, TIFF, ICO, QOI and PNM, read through the `image` crate; JPEG XL; AVIF that moves.
+//! What is never stored as it is: BMP, TIFF, ICO, QOI and PNM, read through the `image` crate; JPEG XL; SVG; HEIC; AVIF that moves.
 
 use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 use std::time::Instant;
@@ -24,18 +24,60 @@ pub(crate) struct Decoded {
     pub(crate) profile: Option<Vec<u8>>,
 }
 
-/// The nearest of the formats that are served: PNG, which loses nothing, but for what JPEG XL has lost already.
+/// The nearest of the formats that are served: PNG, which loses nothing, but for what JPEG XL and HEIC have lost already.
 pub(crate) fn nearest(bytes: &[u8], format: InputFormat) -> Result<OutputFormat, CodecError> {
-    if format == InputFormat::Jxl { jxl::nearest(bytes) } else { Ok(OutputFormat::Png) }
+    const WEBP_SIDE: u32 = 16_383;
+    match format {
+        InputFormat::Jxl => jxl::nearest(bytes),
+        InputFormat::Heic => {
+            let picture = walk(bytes, format)?.picture;
+            Ok(match &picture.alpha {
+                None => OutputFormat::Jpg,
+                Some(alpha) if alpha.width.max(alpha.height) <= WEBP_SIDE => OutputFormat::Webp,
+                Some(_) => OutputFormat::Png,
+            })
+        }
+        InputFormat::Jpeg
+        | InputFormat::Png
+        | InputFormat::Webp
+        | InputFormat::Gif
+        | InputFormat::Avif
+        | InputFormat::Bmp
+        | InputFormat::Tiff
+        | InputFormat::Ico
+        | InputFormat::Qoi
+        | InputFormat::Pnm
+        | InputFormat::Svg => Ok(OutputFormat::Png),
+    }
+}
+
+/// What is in a file of boxes. The walker speaks of AVIF; what it says of a HEIC is said of that.
+fn walk(bytes: &[u8], format: InputFormat) -> Result<metadata::avif::Avif, CodecError> {
+    metadata::avif::walk(bytes, true).map_err(|error| named(error, format))
+}
+
+fn named(error: CodecError, format: InputFormat) -> CodecError {
+    if let CodecError::Damaged { format: "AVIF", cause } = error {
+        return CodecError::Damaged { format: format.name(), cause };
+    }
+    if let CodecError::Unsupported { what } = &error
+        && let Some(rest) = what.strip_prefix("AVIF")
+    {
+        return CodecError::unsupported(format!("{}{rest}", format.name()));
+    }
+    error
 }
 
 /// An upper estimate of the bytes that decoding holds, from the header alone.
 pub(crate) fn header_peak_bytes(bytes: &[u8], format: InputFormat, budget: &Budget) -> Result<u64, CodecError> {
-    if format == InputFormat::Avif {
-        return Ok(metadata::avif::walk(bytes, true)?.walked.peak_bytes);
+    if matches!(format, InputFormat::Avif | InputFormat::Heic) {
+        return Ok(walk(bytes, format)?.walked.peak_bytes);
     }
     if format == InputFormat::Jxl {
         return jxl::header_peak_bytes(bytes);
+    }
+    if format == InputFormat::Svg {
+        return svg_peak_bytes();
     }
     let mut decoder = open(bytes, format, budget)?;
     let orientation = orientation(&mut decoder);
@@ -44,15 +86,18 @@ pub(crate) fn header_peak_bytes(bytes: &[u8], format: InputFormat, budget: &Budg
 
 /// The picture as stored, at 8 bits, with its orientation and profile.
 pub(crate) fn decode(bytes: &[u8], format: InputFormat, budget: &Budget) -> Result<Decoded, CodecError> {
-    if format == InputFormat::Avif {
-        let found = metadata::avif::walk(bytes, true)?;
-        let raster = avif::decode(bytes, &found, budget)?;
+    if matches!(format, InputFormat::Avif | InputFormat::Heic) {
+        let found = walk(bytes, format)?;
+        let raster = avif::decode(bytes, &found, budget).map_err(|error| named(error, format))?;
         let profile = found.walked.profile(bytes, budget.max_profile_bytes);
         return Ok(Decoded { raster, orientation: found.walked.orientation, profile });
     }
     if format == InputFormat::Jxl {
         let (raster, profile) = jxl::decode(bytes, budget)?;
         return Ok(Decoded { raster, orientation: Orientation::NoTransforms, profile });
+    }
+    if format == InputFormat::Svg {
+        return Ok(Decoded { raster: svg(bytes, budget)?, orientation: Orientation::NoTransforms, profile: None });
     }
     let mut decoder = open(bytes, format, budget)?;
     let (width, height) = decoder.dimensions();
@@ -80,6 +125,26 @@ pub(crate) fn decode(bytes: &[u8], format: InputFormat, budget: &Budget) -> Resu
     Ok(Decoded { raster, orientation, profile })
 }
 
+#[cfg(feature = "svg")]
+fn svg_peak_bytes() -> Result<u64, CodecError> {
+    Ok(super::svg::PEAK_BYTES)
+}
+
+#[cfg(feature = "svg")]
+fn svg(bytes: &[u8], budget: &Budget) -> Result<Raster, CodecError> {
+    super::svg::decode(bytes, budget)
+}
+
+#[cfg(not(feature = "svg"))]
+fn svg_peak_bytes() -> Result<u64, CodecError> {
+    Err(CodecError::unsupported("SVG"))
+}
+
+#[cfg(not(feature = "svg"))]
+fn svg(_bytes: &[u8], _budget: &Budget) -> Result<Raster, CodecError> {
+    Err(CodecError::unsupported("SVG"))
+}
+
 fn open<'a>(bytes: &'a [u8], format: InputFormat, budget: &Budget) -> Result<Box<dyn ImageDecoder + 'a>, CodecError> {
     let source = Timed { inner: Cursor::new(bytes), deadline: budget.deadline, reads: 0 };
     let name = format.name();
@@ -98,7 +163,9 @@ fn open<'a>(bytes: &'a [u8], format: InputFormat, budget: &Budget) -> Result<Box
         | InputFormat::Webp
         | InputFormat::Gif
         | InputFormat::Avif
-        | InputFormat::Jxl => {
+        | InputFormat::Heic
+        | InputFormat::Jxl
+        | InputFormat::Svg => {
             return Err(CodecError::unsupported(format!("{name} by this decoder")));
         }
     };

@@ -64,6 +64,18 @@ pub enum CodecError {
         /// Scans allowed.
         max: u32,
     },
+    /// A drawing of more parts than are drawn here.
+    #[error("the {format} file has {got} {what}: at most {max} are allowed")]
+    TooComplex {
+        /// Its format.
+        format: &'static str,
+        /// Parts of which kind, many of them.
+        what: &'static str,
+        /// How many there are; at least so many where counting stopped there.
+        got: u64,
+        /// How many are allowed.
+        max: u64,
+    },
     /// More bytes of metadata than are read here.
     #[error("the file holds {got} bytes of metadata: at most {max} are allowed")]
     TooMuchMetadata {

@@ -13,6 +13,8 @@ pub enum InputFormat {
     Gif,
     /// AVIF.
     Avif,
+    /// HEIC. Never what bytes are without the feature `heic`.
+    Heic,
     /// JPEG XL.
     Jxl,
     /// Windows bitmap.
@@ -25,6 +27,8 @@ pub enum InputFormat {
     Qoi,
     /// Portable any-map: PBM, PGM, PPM, PAM.
     Pnm,
+    /// Scalable Vector Graphics, in UTF-8. Never what bytes are without the feature `svg`.
+    Svg,
 }
 
 impl InputFormat {
@@ -37,17 +41,20 @@ impl InputFormat {
             Self::Webp => "WebP",
             Self::Gif => "GIF",
             Self::Avif => "AVIF",
+            Self::Heic => "HEIC",
             Self::Jxl => "JPEG XL",
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
             Self::Ico => "ICO",
             Self::Qoi => "QOI",
             Self::Pnm => "PNM",
+            Self::Svg => "SVG",
         }
     }
 }
 
-/// The format these bytes are in, `None` when it is none that is read here. Looks at the first bytes only: 76 at most.
+/// The format these bytes are in, `None` when it is none that is read here. Looks at the first bytes only: 76 at most, but 64 KiB of
+/// what may be an SVG, which may begin with long comments.
 #[must_use]
 pub fn sniff(bytes: &[u8]) -> Option<InputFormat> {
     match bytes {
@@ -58,7 +65,10 @@ pub fn sniff(bytes: &[u8]) -> Option<InputFormat> {
         [0xFF, 0x0A, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Some(InputFormat::Jxl),
         [b'q', b'o', b'i', b'f', ..] => Some(InputFormat::Qoi),
         [0, 0, 1, 0, _, ..] => Some(InputFormat::Ico),
-        [_, _, _, _, b'f', b't', b'y', b'p', brands @ ..] => is_avif(brands).then_some(InputFormat::Avif),
+        [_, _, _, _, b'f', b't', b'y', b'p', brands @ ..] if is_avif(brands) => Some(InputFormat::Avif),
+        [_, _, _, _, b'f', b't', b'y', b'p', brands @ ..] => {
+            (cfg!(feature = "heic") && is_heic(brands)).then_some(InputFormat::Heic)
+        }
         // The same magic, but the pixels are sensor data behind a thumbnail: see `refused`.
         [b'I', b'I', 42, 0, _, _, _, _, b'C', b'R', ..] => None,
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Some(InputFormat::Tiff),
@@ -70,7 +80,7 @@ pub fn sniff(bytes: &[u8]) -> Option<InputFormat> {
             Some([12 | 16 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]) => Some(InputFormat::Bmp),
             Some(_) | None => None,
         },
-        _ => None,
+        _ => (cfg!(feature = "svg") && is_svg(bytes)).then_some(InputFormat::Svg),
     }
 }
 
@@ -79,7 +89,7 @@ pub fn sniff(bytes: &[u8]) -> Option<InputFormat> {
 pub fn refused(bytes: &[u8]) -> Option<&'static str> {
     if let [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] = bytes {
         return Some(match brand.get(..4)? {
-            b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"hevm" | b"hevs" | b"mif1" | b"msf1" => "HEIC",
+            _ if is_heic(brand) => "HEIC",
             b"crx " => "Canon raw",
             _ => "video",
         });
@@ -100,7 +110,9 @@ pub fn refused(bytes: &[u8]) -> Option<&'static str> {
         [b'i', b'c', b'n', b's', ..] => Some("ICNS"),
         [b'#', b'?', b'R', b'A', b'D', ..] => Some("Radiance HDR"),
         [b'f', b'a', b'r', b'b', b'f', b'e', b'l', b'd', ..] => Some("farbfeld"),
-        _ => is_svg(bytes).then_some("SVG"),
+        [0x1F, 0x8B, ..] => Some("gzip (an SVGZ?)"),
+        _ if is_svg(bytes) => Some("SVG"),
+        _ => is_wide_svg(bytes).then_some("SVG in UTF-16"),
     }
 }
 
@@ -114,16 +126,67 @@ fn is_avif(brands: &[u8]) -> bool {
     }
 }
 
+/// Whether a file type box (after its first eight bytes) is that of a HEIC, or of what is like one.
+fn is_heic(brands: &[u8]) -> bool {
+    let brand = brands.get(..4).unwrap_or_default();
+    matches!(brand, b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"hevm" | b"hevs" | b"mif1" | b"msf1")
+}
+
 /// Whether a file type box (after its first eight bytes) lists this brand.
 fn has_brand(brands: &[u8], wanted: &[u8; 4]) -> bool {
     brands.chunks_exact(4).take(16).any(|brand| brand == wanted)
 }
 
-/// Whether an `<svg` element opens within the first kilobyte of a text that begins as markup.
+/// Whether the first element of a text is `svg`, with a prefix or without, behind what may stand in front of it: a mark of the encoding,
+/// declarations, comments, a document type. All of that in 64 KiB at most.
 fn is_svg(bytes: &[u8]) -> bool {
-    let head = bytes.get(..1024).unwrap_or(bytes);
-    let head = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
-    head.starts_with(b"<") && head.windows(4).any(|window| window.eq_ignore_ascii_case(b"<svg"))
+    let head = bytes.get(..64 * 1024).unwrap_or(bytes);
+    let mut rest = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
+    let behind =
+        |text: &[u8], end: &[u8]| text.windows(end.len()).position(|window| window == end).map(|at| at + end.len());
+    loop {
+        let skip = match rest {
+            [b'<', b'?', ..] => behind(rest, b"?>"),
+            [b'<', b'!', b'-', b'-', ..] => behind(rest, b"-->"),
+            [b'<', b'!', ..] => document_type(rest),
+            [b'<', tag @ ..] => {
+                let end = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/');
+                let name = tag.split(end).next().unwrap_or_default();
+                return name == b"svg" || name.ends_with(b":svg");
+            }
+            _ => None,
+        };
+        let Some(skip) = skip else { return false };
+        rest = rest.get(skip..).unwrap_or_default().trim_ascii_start();
+    }
+}
+
+/// The length of a document type: to the `>` that is neither quoted nor between brackets.
+fn document_type(text: &[u8]) -> Option<usize> {
+    let (mut quote, mut inside) = (None, false);
+    let end = text.iter().position(|&byte| {
+        match (quote, byte) {
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (Some(open), byte) if byte == open => quote = None,
+            (None, b'[') => inside = true,
+            (None, b']') => inside = false,
+            (None, b'>') => return !inside,
+            (None | Some(_), _) => {}
+        }
+        false
+    })?;
+    Some(end + 1)
+}
+
+/// Whether a text of two bytes a letter is an SVG.
+fn is_wide_svg(bytes: &[u8]) -> bool {
+    let head = bytes.get(..2048).unwrap_or(bytes);
+    let head = head.strip_prefix(b"\xFF\xFE").or(head.strip_prefix(b"\xFE\xFF")).unwrap_or(head);
+    [0, 1].into_iter().any(|other| {
+        let pairs = head.as_chunks::<2>().0;
+        let letters: Vec<u8> = pairs.iter().map(|pair| pair[1 - other]).collect();
+        pairs.iter().filter(|pair| pair[other] == 0).count() * 8 >= pairs.len() * 7 && is_svg(&letters)
+    })
 }
 
 #[cfg(test)]
@@ -140,7 +203,10 @@ mod tests {
         assert_eq!(sniff(b"P6\n1 1\n255\n"), Some(InputFormat::Pnm));
         assert_eq!(sniff(b"\0\0\0\x20ftypavif\0\0\0\0"), Some(InputFormat::Avif));
         assert_eq!(sniff(b"\0\0\0\x20ftypmif1\0\0\0\0mif1avif"), Some(InputFormat::Avif));
-        assert_eq!(sniff(b"\0\0\0\x20ftypmif1\0\0\0\0mif1heic"), None);
+        let heic = cfg!(feature = "heic").then_some(InputFormat::Heic);
+        assert_eq!(sniff(b"\0\0\0\x20ftypmif1\0\0\0\0mif1heic"), heic);
+        assert_eq!(sniff(b"\0\0\0\x20ftypheix\0\0\0\0"), heic);
+        assert_eq!(sniff(b"\0\0\0\x20ftypmp42\0\0\0\0"), None);
         assert_eq!(sniff(b"\xFF\x0A\0"), Some(InputFormat::Jxl));
         assert_eq!(sniff(b"\0\0\0\x0cJXL \r\n\x87\n"), Some(InputFormat::Jxl));
         assert_eq!(sniff(b"BM\0\0\0\0\0\0\0\0\0\0\0\0\x28\0\0\0"), Some(InputFormat::Bmp));
@@ -153,9 +219,47 @@ mod tests {
     fn refusals_have_names() {
         assert_eq!(refused(b"\0\0\0\x20ftypmif1\0\0\0\0mif1heic"), Some("HEIC"));
         assert_eq!(refused(b"\0\0\0\x18ftypmp42"), Some("video"));
-        assert_eq!(refused(b"<?xml version='1.0'?>\n<!-- x -->\n<svg xmlns="), Some("SVG"));
         assert_eq!(refused(b"%PDF-1.7"), Some("PDF"));
-        assert_eq!(refused(b"<html>"), None);
-        assert_eq!(refused(b"a text about <svg"), None);
+        assert_eq!(refused(b"\x1F\x8B\x08"), Some("gzip (an SVGZ?)"));
+    }
+
+    #[test]
+    fn an_svg_is_known_by_its_first_element() {
+        let comment = format!("<!-- {} <html> -->", "long ".repeat(1000));
+        let doctype = "<!DOCTYPE svg PUBLIC \"-//W3C//DTD > SVG 1.1//EN\" 'x' [ <!ENTITY a \"]>\"> <!ENTITY b 'c'> ] >";
+        for text in [
+            "<svg>",
+            "<svg",
+            "\u{FEFF} \n<svg xmlns='http://www.w3.org/2000/svg'/>",
+            "<?xml version='1.0'?>\n<!-- x -->\n<svg xmlns=",
+            &format!("{comment}{comment}<svg>"),
+            &format!("<?xml version='1.0'?>{doctype}<!-- <p> --><?xml-stylesheet href='a'?><svg/>"),
+            "<s:svg xmlns:s='http://www.w3.org/2000/svg'>",
+        ] {
+            assert!(is_svg(text.as_bytes()), "{text}");
+            assert_eq!(sniff(text.as_bytes()), cfg!(feature = "svg").then_some(InputFormat::Svg));
+            assert_eq!(refused(text.as_bytes()), Some("SVG"));
+            for order in [u16::to_le_bytes, u16::to_be_bytes] {
+                let wide: Vec<u8> = text.encode_utf16().take(900).flat_map(order).collect();
+                let marked: Vec<u8> = "\u{FEFF}".encode_utf16().flat_map(order).chain(wide.iter().copied()).collect();
+                if text.len() < 900 && !text.starts_with('\u{FEFF}') {
+                    assert_eq!((sniff(&wide), refused(&wide)), (None, Some("SVG in UTF-16")), "{text}");
+                    assert_eq!((sniff(&marked), refused(&marked)), (None, Some("SVG in UTF-16")), "{text}");
+                }
+            }
+        }
+        for text in [
+            "<html>",
+            "<html><svg>",
+            "a text about <svg",
+            "<!-- <svg>",
+            "<svgs>",
+            "<?xml?>",
+            "<",
+            "",
+            "<!DOCTYPE html><html>",
+        ] {
+            assert_eq!((sniff(text.as_bytes()), refused(text.as_bytes())), (None, None), "{text}");
+        }
     }
 }

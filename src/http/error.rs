@@ -219,6 +219,7 @@ impl From<CodecError> for ApiError {
             CodecError::TooManyFrames { .. } => Self::too_large("too-many-frames", msg),
             CodecError::TooManyAnimationPixels { .. } => Self::too_large("too-many-animation-pixels", msg),
             CodecError::TooManyScans { .. } => Self::too_large("too-many-scans", msg),
+            CodecError::TooComplex { .. } => Self::too_large("too-complex", msg),
             CodecError::TooMuchMetadata { .. } | CodecError::TooScattered { .. } => {
                 Self::too_large("too-much-metadata", msg)
             }

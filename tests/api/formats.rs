@@ -191,6 +191,10 @@ async fn what_is_not_read_is_refused_by_name() {
         (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", "SVG"),
         (b"%PDF-1.7\n%%EOF", "PDF"),
     ] {
+        // tests/features is about those that are read.
+        if cfg!(feature = "svg") && name == "SVG" || cfg!(feature = "heic") && name == "HEIC" {
+            continue;
+        }
         let answer = app.post(crate::form::Form::files([bytes])).await;
         assert_eq!(answer.status, 400, "{name}");
         let text = String::from_utf8_lossy(&answer.body).into_owned();

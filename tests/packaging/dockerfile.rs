@@ -229,7 +229,8 @@ fn the_build_image_has_the_rust_that_the_manifest_asks_for() {
     let version = env!("CARGO_PKG_RUST_VERSION");
     assert!(image.starts_with(&format!("rust:{version}-")), "{image} is not Rust {version}");
     let command = only(&dockerfile[..dockerfile.len() - final_stage(&dockerfile).len()], "RUN");
-    assert_eq!(command, "cargo build --locked --release --bin glimt");
+    assert_eq!(command, "cargo build --locked --release --bin glimt --features \"$FEATURES\"");
+    assert_eq!(only(&dockerfile, "ARG"), "FEATURES=\"\"", "what is off by default is off in the container");
 }
 
 #[test]

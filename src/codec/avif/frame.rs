@@ -1,22 +1,32 @@
-//! One decoded AV1 picture, and its way into the result.
+//! One decoded picture, and its way into the result; how one of AV1 is decoded.
 
-use re_rav1d::dav1d::{Decoder, Error, PixelLayout, PlanarImageComponent, Plane, Settings};
+use re_rav1d::dav1d::{self, Decoder, Error, PixelLayout, PlanarImageComponent, Settings};
 
 use super::super::error::CodecError;
 use super::super::light::{Mapping, byte};
-use super::super::metadata::avif::Tile;
+use super::super::metadata::avif::{Coding, Tile};
 use super::super::raster::Raster;
 use super::NAME;
 use super::colour::Weights;
 
-/// Planes as the decoder leaves them: rows of `stride` bytes, samples of one byte or of two in the machine's order.
+/// A plane as the decoder leaves it.
+pub(super) enum Plane {
+    /// Rows of so many bytes, samples of one byte or of two in the machine's order.
+    Bytes(dav1d::Plane, usize),
+    /// Rows of so many samples.
+    #[cfg(feature = "heic")]
+    Words(Vec<u16>, usize),
+}
+
+/// A picture as the decoder leaves it.
 pub(super) struct Frame {
     /// Luma; and both chroma planes but for grey.
-    planes: Vec<(Plane, usize)>,
-    width: usize,
-    height: usize,
-    depth: u32,
-    halved: (bool, bool),
+    pub(super) planes: Vec<Plane>,
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) depth: u32,
+    /// Chroma has half the columns, and half the rows.
+    pub(super) halved: (bool, bool),
 }
 
 /// What the samples mean.
@@ -28,16 +38,25 @@ pub(super) struct Meaning<'a> {
 }
 
 impl Frame {
-    /// Decodes a tile that must be of this size. One thread, one frame at a time; holds what the walker has estimated.
+    /// Decodes a tile that must be of this size, or odd where HEVC has only even ones.
     ///
     /// # Errors
     /// [`CodecError::Damaged`] when the decoder refuses, or its picture is another than the header says.
-    pub(super) fn decode(data: Vec<u8>, tile: &Tile, (width, height): (u32, u32)) -> Result<Self, CodecError> {
+    pub(super) fn decode(bytes: &[u8], tile: &Tile, size: (u32, u32)) -> Result<Self, CodecError> {
+        match &tile.coding {
+            Coding::Av1 { operating_point } => Self::av1(tile.av1(bytes)?, tile, *operating_point, size),
+            #[cfg(feature = "heic")]
+            Coding::Hevc(parameters) => super::hevc::decode(bytes, tile, parameters),
+        }
+    }
+
+    /// Decodes a tile of AV1. One thread, one frame at a time; holds what the walker has estimated.
+    fn av1(data: Vec<u8>, tile: &Tile, operating_point: u32, (width, height): (u32, u32)) -> Result<Self, CodecError> {
         let mut settings = Settings::new();
         settings.set_n_threads(1);
         settings.set_max_frame_delay(1);
         settings.set_all_layers(false);
-        settings.set_operating_point(tile.operating_point);
+        settings.set_operating_point(operating_point);
         settings.set_frame_size_limit(width.saturating_mul(height));
         let mut decoder = Decoder::with_settings(&settings).map_err(refusal)?;
         match decoder.send_data(data, None, None, None) {
@@ -74,15 +93,25 @@ impl Frame {
         } else {
             &[PlanarImageComponent::Y, PlanarImageComponent::U, PlanarImageComponent::V]
         };
-        let planes = components.iter().map(|&plane| (picture.plane(plane), picture.stride(plane) as usize)).collect();
+        let plane = |&plane| Plane::Bytes(picture.plane(plane), picture.stride(plane) as usize);
+        let planes = components.iter().map(plane).collect();
         let halved = if sequence.grey { (false, false) } else { sequence.halved };
         Ok(Self { planes, width: width as usize, height: height as usize, depth, halved })
     }
 
     /// Levels of a row of a plane.
     fn row(&self, plane: usize, y: usize, out: &mut [f32]) {
-        let Some((data, stride)) = self.planes.get(plane) else { return };
-        let Some(row) = data.chunks(*stride).nth(y) else { return };
+        let (data, stride) = match self.planes.get(plane) {
+            Some(Plane::Bytes(data, stride)) => (data, *stride),
+            #[cfg(feature = "heic")]
+            Some(Plane::Words(data, stride)) => {
+                let row = data.chunks(*stride).nth(y).unwrap_or_default();
+                out.iter_mut().zip(row).for_each(|(out, &level)| *out = f32::from(level));
+                return;
+            }
+            None => return,
+        };
+        let Some(row) = data.chunks(stride).nth(y) else { return };
         if self.depth == 8 {
             out.iter_mut().zip(row).for_each(|(out, &level)| *out = f32::from(level));
         } else {

@@ -3,20 +3,28 @@
 //! Kept of a still: the primary picture with its tiles, its alpha and its gain map, and their properties: colour, orientation,
 //! crop. EXIF, XMP, thumbnails, depth maps, names and what no item needs go, and the tables are written anew. A sequence has
 //! more places for metadata than are looked through here: it is converted, never stored.
+//!
+//! HEIC is the same file with other data in it, and is read here as far as a picture goes, behind the feature `heic`.
 
 mod boxes;
+#[cfg(feature = "heic")]
+mod hevc;
 mod items;
 mod picture;
 mod rewrite;
 mod sequence;
 
+#[cfg(feature = "heic")]
+use self::sequence::Sequence;
 use super::super::budget::area;
 use super::super::error::CodecError;
 use super::super::orientation::swaps_sides;
 use super::Walked;
 
-pub(crate) use self::picture::{Coded, Picture, Tile};
-pub(crate) use self::sequence::{Cicp, Sequence};
+#[cfg(feature = "heic")]
+pub(crate) use self::hevc::Hevc;
+pub(crate) use self::picture::{Coded, Coding, Picture, Tile};
+pub(crate) use self::sequence::Cicp;
 
 const NAME: &str = "AVIF";
 
@@ -89,7 +97,7 @@ fn peak_bytes(picture: &Picture, length: usize) -> u64 {
     let pixels = area(picture.colour.width, picture.colour.height);
     let result = pixels.saturating_mul(picture.channels() as u64);
     let alpha = picture.alpha.iter().flat_map(|alpha| alpha.tiles.iter());
-    let decoder = picture.colour.tiles.iter().chain(alpha).map(|tile| decoder_bytes(&tile.sequence)).max().unwrap_or(0);
+    let decoder = picture.colour.tiles.iter().chain(alpha).map(decoder_bytes).max().unwrap_or(0);
     // The decoder takes its data by value.
     let decoding = decoder.saturating_add(length as u64);
     let turning = if swaps_sides(picture.orientation) { result } else { 0 };
@@ -101,7 +109,12 @@ const TABLES_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What decoding one AV1 picture holds: a frame for each that is coded and one that film grain is put on, in blocks of 128, and
 /// a byte a pixel for what the decoder notes down about each block of 4 by 4 or 8 by 8: an estimate, not measured.
-fn decoder_bytes(sequence: &Sequence) -> u64 {
+fn decoder_bytes(tile: &Tile) -> u64 {
+    let sequence = &tile.sequence;
+    #[cfg(feature = "heic")]
+    if let Coding::Hevc(hevc) = &tile.coding {
+        return hevc_bytes(hevc, sequence, tile.extents.iter().map(|extent| extent.len() as u64).sum());
+    }
     let [width, height] = [sequence.width, sequence.height].map(|side| u64::from(side.next_multiple_of(128)));
     let pixels = width.saturating_mul(height);
     let luma = if sequence.depth > 8 { 2 } else { 1 };
@@ -116,10 +129,31 @@ fn decoder_bytes(sequence: &Sequence) -> u64 {
     frame.saturating_mul(u64::from(sequence.frames) + 1).saturating_add(pixels)
 }
 
+/// What decoding one HEVC picture holds: its planes of two bytes a sample and, at the end, those that are shown; a byte and a half a pixel for
+/// what is noted down of each block; the data behind marks, and without the bytes that keep others apart.
+#[cfg(feature = "heic")]
+fn hevc_bytes(hevc: &Hevc, sequence: &Sequence, length: u64) -> u64 {
+    let pixels = area(hevc.coded_width, hevc.coded_height);
+    let samples = match sequence.halved {
+        _ if sequence.grey => 2,
+        (true, true) => 3,
+        (true, false) => 4,
+        (false, _) => 6,
+    };
+    // Halves of a byte.
+    pixels.saturating_mul(4 * samples + 3).saturating_div(2).saturating_add(length.saturating_mul(3))
+}
+
 impl Picture {
     /// Whether it is without colour.
     pub(crate) fn grey(&self) -> bool {
         self.colour.tiles.iter().all(|tile| tile.sequence.grey)
+    }
+
+    /// Whether all of it is what an AVIF has.
+    pub(crate) fn is_av1(&self) -> bool {
+        let alpha = self.alpha.iter().flat_map(|alpha| &alpha.tiles);
+        self.colour.tiles.iter().chain(alpha).all(|tile| matches!(tile.coding, Coding::Av1 { .. }))
     }
 
     /// Channels of the result.

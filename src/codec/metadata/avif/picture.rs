@@ -8,6 +8,8 @@ use super::super::super::error::CodecError;
 use super::super::super::orientation::Orientation;
 use super::NAME;
 use super::boxes::{Fields, Found};
+#[cfg(feature = "heic")]
+use super::hevc::{self, Hevc};
 use super::items::{Item, Meta};
 use super::sequence::{Cicp, Sequence, picture_units};
 
@@ -28,21 +30,44 @@ pub(crate) struct Tile {
     /// Its bytes; more than one range where they are scattered.
     pub(crate) extents: Vec<Range<usize>>,
     pub(crate) sequence: Sequence,
-    pub(crate) operating_point: u32,
+    pub(crate) coding: Coding,
+}
+
+/// How a tile is coded.
+#[derive(Debug)]
+pub(crate) enum Coding {
+    Av1 {
+        operating_point: u32,
+    },
+    #[cfg(feature = "heic")]
+    Hevc(Hevc),
 }
 
 impl Coded {
     /// Whether the AV1 data is for frames of the size that the tables say.
     pub(crate) fn agrees(&self) -> bool {
-        let size = (self.tile_width, self.tile_height);
-        self.tiles.iter().all(|tile| (tile.sequence.width, tile.sequence.height) == size)
+        self.tiles.iter().all(|tile| match tile.coding {
+            Coding::Av1 { .. } => (tile.sequence.width, tile.sequence.height) == (self.tile_width, self.tile_height),
+            // HEVC has no odd sizes where chroma is halved.
+            #[cfg(feature = "heic")]
+            Coding::Hevc(_) => {
+                let over = |size: u32, tile: u32| size.checked_sub(tile).is_some_and(|over| over < 2);
+                over(tile.sequence.width, self.tile_width) && over(tile.sequence.height, self.tile_height)
+            }
+        })
     }
 }
 
 impl Tile {
     /// What a decoder needs of its bytes, in one piece.
-    pub(crate) fn data(&self, bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
+    pub(crate) fn av1(&self, bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
         picture_units(&joined(bytes, &self.extents))
+    }
+
+    /// All of its bytes, in one piece.
+    #[cfg(feature = "heic")]
+    pub(crate) fn data<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        joined(bytes, &self.extents)
     }
 }
 
@@ -152,7 +177,7 @@ impl Coded {
         known(meta, item)?;
         let (width, height) = size(bytes, meta, item)?;
         match &item.kind {
-            b"av01" => {
+            kind if coded(kind) => {
                 let tiles = vec![Tile::read(bytes, meta, item)?];
                 Ok(Self { width, height, columns: 1, tile_width: width, tile_height: height, tiles })
             }
@@ -191,10 +216,13 @@ impl Coded {
         if lengths.fold(0_usize, usize::saturating_add) > bytes.len().saturating_mul(4) {
             return Err(damaged("the tiles of a grid share too much"));
         }
+        let kind = first.kind;
         let mut tiles = Vec::with_capacity(sources.len());
         for id in sources {
-            let tile =
-                meta.item(id).filter(|tile| tile.kind == *b"av01").ok_or_else(|| damaged("a tile is missing"))?;
+            let tile = meta
+                .item(id)
+                .filter(|tile| coded(&tile.kind) && tile.kind == kind)
+                .ok_or_else(|| damaged("a tile is missing"))?;
             known(meta, tile)?;
             tiles.push(Tile::read(bytes, meta, tile)?);
         }
@@ -214,6 +242,12 @@ impl Tile {
         if length == 0 || length > bytes.len() {
             return Err(CodecError::truncated(NAME));
         }
+        #[cfg(feature = "heic")]
+        if item.kind == *b"hvc1" {
+            let (record, _) = body(bytes, meta, item, b"hvcC").ok_or_else(|| damaged("a picture has no parameters"))?;
+            let (sequence, hevc) = hevc::read(bytes, record, &joined(bytes, &item.extents))?;
+            return Ok(Self { extents: item.extents.clone(), sequence, coding: Coding::Hevc(hevc) });
+        }
         let sequence = Sequence::read(&joined(bytes, &item.extents))?;
         let mut operating_point = 0;
         if let Some((mut fields, _)) = body(bytes, meta, item, b"a1op") {
@@ -225,7 +259,7 @@ impl Tile {
         {
             return Err(CodecError::unsupported("AVIF of a chosen layer"));
         }
-        Ok(Self { extents: item.extents.clone(), sequence, operating_point })
+        Ok(Self { extents: item.extents.clone(), sequence, coding: Coding::Av1 { operating_point } })
     }
 
     /// Whether two tiles can be of one picture.
@@ -235,9 +269,16 @@ impl Tile {
     }
 }
 
+/// Whether items of this kind are pictures that are decoded here.
+fn coded(kind: &[u8; 4]) -> bool {
+    kind == b"av01" || cfg!(feature = "heic") && kind == b"hvc1"
+}
+
 /// Whether every property without which the item cannot be shown is understood.
 fn known(meta: &Meta, item: &Item) -> Result<(), CodecError> {
-    let unknown = |&(property, essential): &(&Found, bool)| essential && !KNOWN.contains(&&property.kind);
+    let unknown = |&(property, essential): &(&Found, bool)| {
+        essential && !KNOWN.contains(&&property.kind) && property.kind != *b"hvcC"
+    };
     match meta.properties(item).find(unknown) {
         Some((property, _)) => {
             Err(CodecError::unsupported(format!("AVIF with the property {}", property.kind.escape_ascii())))

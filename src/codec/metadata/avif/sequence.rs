@@ -127,25 +127,47 @@ fn sized_unit(data: &[u8]) -> Result<(&[u8], &[u8]), CodecError> {
 }
 
 /// Bits, from the top of each byte.
-struct Bits<'a> {
+pub(super) struct Bits<'a> {
     data: &'a [u8],
     at: usize,
 }
 
-impl Bits<'_> {
-    fn bit(&mut self) -> Option<bool> {
+impl<'a> Bits<'a> {
+    pub(super) const fn new(data: &'a [u8]) -> Self {
+        Self { data, at: 0 }
+    }
+
+    pub(super) fn bit(&mut self) -> Option<bool> {
         let byte = self.data.get(self.at / 8)?;
         let bit = byte >> (7 - self.at % 8) & 1;
         self.at += 1;
         Some(bit == 1)
     }
 
-    fn number(&mut self, count: u32) -> Option<u32> {
+    pub(super) fn number(&mut self, count: u32) -> Option<u32> {
         let mut number = 0;
         for _ in 0..count {
             number = number << 1 | u32::from(self.bit()?);
         }
         Some(number)
+    }
+
+    /// Passes over so many bits.
+    #[cfg(feature = "heic")]
+    pub(super) fn skip(&mut self, count: u32) -> Option<()> {
+        self.at = self.at.checked_add(count as usize).filter(|&at| at <= self.data.len() * 8)?;
+        Some(())
+    }
+
+    /// `ue(v)` of H.265: zeros, and as many bits behind them. `se(v)` is as long.
+    #[cfg(feature = "heic")]
+    pub(super) fn exponential(&mut self) -> Option<u32> {
+        let mut zeros = 0;
+        while !self.bit()? {
+            zeros += 1;
+        }
+        (zeros < 32).then_some(())?;
+        (self.number(zeros)?).checked_add((1 << zeros) - 1)
     }
 
     /// `uvlc()`: as many bits as there are zeros in front.
@@ -163,7 +185,7 @@ impl Bits<'_> {
 
 /// `sequence_header_obu()`.
 fn header(unit: &[u8]) -> Option<Sequence> {
-    let mut bits = Bits { data: unit, at: 0 };
+    let mut bits = Bits::new(unit);
     let profile = bits.number(3)?;
     bits.bit()?;
     let reduced = bits.bit()?;
