@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 TIME := 60
 FEATURES := heic,svg
-.PHONY: help run test lint deny bench fuzz
+.PHONY: help run test lint deny bench bench-libjpeg fuzz
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +28,9 @@ bench: ## Engines against the crates alone, where auto sends jobs, processor tim
 	scripts/with-test-tools cargo bench --locked --bench route
 	scripts/with-test-tools cargo bench --locked --bench requests
 	scripts/with-test-tools cargo bench --locked --bench start
+
+bench-libjpeg: ## Our JPEG decoder against libjpeg-turbo's, on the JPEGs in PHOTOS (needs cmake and nasm).
+	cargo run --locked --release --manifest-path benches/libjpeg/Cargo.toml -- $(PHOTOS)
 
 fuzz: ## Random input, a minute for each target (TIME=60); needs cargo-fuzz. See fuzz/README.md.
 	TIME=$(TIME) scripts/fuzz
