@@ -30,6 +30,14 @@ fn av1_golomb_of_32_bits() {
     assert!(!matches!(result, Err(CodecError::Panicked { .. })), "{result:?}");
 }
 
+/// A chunk whose name begins with no letter was taken out, and without it the picture could be read.
+#[test]
+fn unknown_critical_chunk() {
+    let file = own("fuzz/unknown_critical_chunk.png");
+    assert!(codec::decode(&file, &Budget::default()).is_err());
+    assert!(codec::ingest(file, None, &Budget::default()).is_err());
+}
+
 /// The sampling factors of a single component mean nothing (A.2.2), and the library's decoder follows them.
 #[test]
 fn grey_of_three_rows() {

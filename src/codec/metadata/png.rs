@@ -156,8 +156,8 @@ impl Walker<'_> {
                 self.transparency |= kind == b"tRNS";
                 self.body.keep(whole);
             }
-            // A capital first letter: no decoder may show the picture without knowing the chunk.
-            [b'A'..=b'Z', ..] => {
+            // A capital first letter, or what is none but has its bit: no decoder may show the picture without knowing the chunk.
+            [first, ..] if first & 0x20 == 0 => {
                 let kind = kind.escape_ascii();
                 return Err(CodecError::damaged(NAME, format_args!("an unknown critical chunk {kind}")));
             }
