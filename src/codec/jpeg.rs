@@ -1,4 +1,4 @@
-//! JPEG: decoded by `zune-jpeg` in its strict mode.
+//! JPEG: decoded to planes here where it is one of the usual kind, else by `zune-jpeg` in its strict mode.
 
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -60,14 +60,23 @@ pub(crate) fn decode(
     Ok((raster, Conversion::Keep))
 }
 
-/// Decodes and drops the pixels: says whether the file is whole. `bytes` are what the walk `jpeg` keeps of a file without
-/// a fault; they are the same again afterwards.
+/// Says whether the file is whole. `bytes` are what the walk `jpeg` keeps of a file without a fault; they are the same again
+/// afterwards.
+///
+/// Our own decoder is asked first, if it is one of its kind: at the smallest scale at which it reads every word of every scan, which
+/// is a fifth of the work. What it takes at one scale it takes at all, and what it does not, the library judges: that decodes it
+/// and drops the pixels.
 ///
 /// At the end marker the decoder goes on with zeros as long as it takes, and says nothing. So where one scan holds
 /// everything, the marker is taken off: a decoder that is done by then has read a few bytes ahead, at most eight, and gets
 /// zeros for them; one that needs more than that runs dry and says so.
 pub(crate) fn validate(bytes: &mut Vec<u8>, jpeg: &Jpeg, budget: &Budget) -> Result<(), CodecError> {
     const AHEAD: [u8; 16] = [0; 16];
+    // Of progressive frames an eighth needs no scan of AC.
+    let scale = if jpeg.one_scan { Scale::Eighth } else { Scale::Quarter };
+    if matches!(jpeg.components, 1 | 3) && decode_planes(bytes, scale, budget)?.is_some() {
+        return Ok(());
+    }
     if !jpeg.one_scan {
         return decode_raw(bytes, budget).map(drop);
     }

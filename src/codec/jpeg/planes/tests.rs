@@ -278,10 +278,10 @@ proptest! {
         let whole = decode(&bytes, Scale::Whole, &budget).unwrap();
         for scale in Scale::ALL {
             let taken = decode(&bytes, scale, &budget).unwrap();
-            // Of a progressive frame whole scans may be passed over. Else what is passed over is looked at as closely.
-            prop_assert!(taken.is_some() || whole.is_none(), "{scale:?}");
-            let is_progressive = bytes.windows(2).any(|marker| marker == [0xFF, 0xC2]);
-            prop_assert!(is_progressive || whole.is_some() || taken.is_none(), "{scale:?}");
+            // For means of a progressive frame whole scans are passed over. Else what is passed over is looked at as closely:
+            // validation rests on that.
+            let may_miss = scale == Scale::Eighth && bytes.windows(2).any(|marker| marker == [0xFF, 0xC2]);
+            prop_assert!(may_miss || whole.is_some() || taken.is_none(), "{scale:?}");
             if let (Some(whole), Some(taken)) = (&whole, taken) {
                 let [whole, taken] = [whole.clone(), taken].map(|picture| picture.into_pixmap().unwrap());
                 prop_assert!(u64::from(whole.width()) * u64::from(whole.height()) <= 1 << 20);
