@@ -38,6 +38,16 @@ fn unknown_critical_chunk() {
     assert!(codec::ingest(file, None, &Budget::default()).is_err());
 }
 
+/// Colours of a kind that there is not may say anything, and said it still once stored.
+#[test]
+fn colours_of_no_kind() {
+    keeps_its_pixels("colours_of_no_kind.avif");
+    let file = own("fuzz/colours_of_no_kind.avif");
+    let says = |bytes: &[u8]| bytes.windows(8).any(|word| word == b"colrncin");
+    assert!(says(&file));
+    assert!(!says(&codec::ingest(file, None, &Budget::default()).unwrap().stored));
+}
+
 /// The sampling factors of a single component mean nothing (A.2.2), and the library's decoder follows them.
 #[test]
 fn grey_of_three_rows() {

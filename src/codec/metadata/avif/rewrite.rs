@@ -23,9 +23,16 @@ pub(super) struct Top {
 pub(super) fn pieces(bytes: &[u8], top: &Top, meta: &Meta, keep_profile: bool) -> Result<Vec<Piece>, CodecError> {
     let kept = kept(bytes, meta);
     let dropped_property = |property: &Found| {
-        let profile = property.kind == *b"colr"
-            && Fields::new(bytes, property.body.clone()).array().is_ok_and(|kind| &kind == b"prof" || &kind == b"rICC");
-        profile && !keep_profile || !KNOWN.contains(&&property.kind)
+        let colour = || Fields::new(bytes, property.body.clone()).array::<4>().unwrap_or_default();
+        match &property.kind {
+            b"colr" => match &colour() {
+                b"nclx" => false,
+                b"prof" | b"rICC" => !keep_profile,
+                // Whatever it is, it says nothing about the colours.
+                _ => true,
+            },
+            kind => !KNOWN.contains(&kind),
+        }
     };
     let ranges = union(kept.iter().flat_map(|item| item.extents.iter().cloned()));
     let clean = !top.extra
