@@ -12,15 +12,15 @@ async fn peak_after(server: &Running, file: &str, blurs: std::ops::Range<u32>) -
     server.peak_bytes()
 }
 
-/// The decoder of AV1 leaks 48 bytes a picture. With the C library's allocator that made 60 KiB of every one, and 30 MiB of these.
+/// The decoder of AV1 leaks 48 bytes a picture. With the C library's allocator that made some 30 KiB of every one in the long run, and is past the limit here.
 #[tokio::test(flavor = "multi_thread")]
 async fn decoding_avif_again_and_again_takes_no_more_memory() {
     let data = TempDir::new().unwrap();
     let server = Running::on(data.path(), |_defaults| {}).await;
     let file = server.upload(include_bytes!("../data/avif/alpha.avif")).await.file;
     let before = peak_after(&server, &file, 1..100).await;
-    let after = peak_after(&server, &file, 100..700).await;
-    println!("{} KiB, and {} KiB after 600 more", before >> 10, after >> 10);
+    let after = peak_after(&server, &file, 100..1600).await;
+    println!("{} KiB, and {} KiB after 1500 more", before >> 10, after >> 10);
     assert!(after < before + (8 << 20), "{} KiB became {} KiB", before >> 10, after >> 10);
     server.stop().await;
 }
