@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 TIME := 60
 FEATURES := heic,svg
-.PHONY: help run test lint deny bench bench-libjpeg fuzz
+.PHONY: help run test lint deny bench bench-libjpeg bench-peers fuzz
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,9 @@ bench: ## Engines against the crates alone, where auto sends jobs, processor tim
 
 bench-libjpeg: ## Our JPEG decoder against libjpeg-turbo's, on the JPEGs in PHOTOS (needs cmake and nasm).
 	cargo run --locked --release --manifest-path benches/libjpeg/Cargo.toml -- $(PHOTOS)
+
+bench-peers: ## Beside oximg, sharp, ipx, thumbor and nginx, on the photos in PHOTOS; installs them, 12 minutes, writes docs/peers.md (ONLY=hits or QUICK=1 write nothing).
+	PHOTOS="$(PHOTOS)" scripts/bench-peers $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(ONLY)$(QUICK),,--docs)
 
 fuzz: ## Random input, a minute for each target (TIME=60); needs cargo-fuzz. See fuzz/README.md.
 	TIME=$(TIME) scripts/fuzz
