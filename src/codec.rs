@@ -224,7 +224,7 @@ pub fn decode(bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {
 /// A picture for an engine that takes planes and turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// The picture, in sRGB with straight alpha; planes as stored, packed pixels too where they are grey.
+    /// The picture, in sRGB with straight alpha; planes as stored, packed pixels as stored too where they are grey or were converted.
     pub picture: Picture,
     /// How it is to be turned.
     pub orientation: Orientation,
@@ -235,9 +235,9 @@ pub struct Decoded {
 }
 
 /// The same picture as [`decode`] gives, with less done to it where it is a JPEG that our own decoder takes (8 bits, Huffman
-/// codes, grey or YCbCr, whole) and its colour profile asks for nothing: its planes as stored, not turned, and divided by what
-/// `scale` says. They are half or more of the bytes that RGB has, and no time goes into upsampling and colour. Else what
-/// [`decode`] gives, upright and whole. Holds at most what [`peak_bytes`] says.
+/// codes, grey or YCbCr, whole): its planes as stored, not turned, and divided by what `scale` says. They are half or more of the
+/// bytes that RGB has, and no time goes into upsampling and colour; but where its colour profile asks for a conversion it is packed,
+/// as large as the planes. Else what [`decode`] gives, upright and whole. Holds at most what [`peak_bytes`] says.
 ///
 /// # Errors
 /// As [`decode`]: what our own decoder does not take is never an error before the library decoder has seen it. What is left out
@@ -246,23 +246,53 @@ pub fn decode_for_engine(bytes: &[u8], scale: Scale, budget: &Budget) -> Result<
     guard(name_of(bytes), || {
         budget.check_deadline()?;
         let opened = open(bytes, true)?;
-        let mut by = JpegBy::Either;
-        if let Opened::Served(_, served @ Served::Jpeg(jpeg)) = &opened {
-            check(served, budget)?;
-            let profile = jpeg.walked.profile(bytes, budget.max_profile_bytes);
-            if matches!(icc::conversion(profile.as_deref(), usize::from(jpeg.components)), icc::Conversion::Keep) {
-                if let Some(picture) = own_planes(jpeg, &jpeg.walked.regular(bytes), scale, budget)? {
-                    let orientation = Orientation::from_exif(jpeg.walked.orientation.to_exif()).unwrap_or_default();
-                    let whole = (jpeg.walked.width, jpeg.walked.height);
-                    return Ok(Decoded { picture, orientation, scale, whole });
-                }
-                by = JpegBy::Library;
-            }
+        if let Some(decoded) = own_decoded(&opened, bytes, scale, budget)? {
+            return Ok(decoded);
         }
-        let picture = Picture::Packed(decode_opened(opened, bytes, by, budget)?);
+        let picture = Picture::Packed(decode_opened(opened, bytes, JpegBy::Library, budget)?);
         let whole = Source::from(&picture).size();
         Ok(Decoded { picture, orientation: Orientation::UPRIGHT, scale: Scale::Whole, whole })
     })
+}
+
+/// What [`decode_for_engine`] gives where our own decoder takes the file; `None` where it does not. Holds at most what
+/// [`divided_peak_bytes`] says.
+///
+/// # Errors
+/// As [`decode_for_engine`].
+pub fn decode_divided(bytes: &[u8], scale: Scale, budget: &Budget) -> Result<Option<Decoded>, CodecError> {
+    guard(name_of(bytes), || {
+        budget.check_deadline()?;
+        own_decoded(&open(bytes, true)?, bytes, scale, budget)
+    })
+}
+
+/// The most that [`decode_divided`] holds for any file of so many bytes that is a JPEG of this size; the bytes themselves not counted.
+#[must_use]
+pub fn divided_peak_bytes(width: u32, height: u32, scale: Scale, file_bytes: u64) -> u64 {
+    /// Tables of codes and colours.
+    const TABLES_BYTES: u64 = 2 << 20;
+    // The profile, and the file once more where something has to be left out of it first.
+    jpeg::divided_peak_bytes(width, height, scale).saturating_add(2 * file_bytes + TABLES_BYTES)
+}
+
+/// What our own decoder makes of a JPEG for an engine.
+fn own_decoded(opened: &Opened, bytes: &[u8], scale: Scale, budget: &Budget) -> Result<Option<Decoded>, CodecError> {
+    let Opened::Served(_, served @ Served::Jpeg(jpeg)) = opened else { return Ok(None) };
+    check(served, budget)?;
+    let walked = &jpeg.walked;
+    let Some(mut picture) = own_planes(jpeg, &walked.regular(bytes), scale, budget)? else { return Ok(None) };
+    let profile = walked.profile(bytes, budget.max_profile_bytes);
+    let conversion = icc::conversion(profile.as_deref(), usize::from(jpeg.components));
+    if !matches!(conversion, icc::Conversion::Keep) {
+        let name = name_of(bytes);
+        let pixmap = picture.into_pixmap().map_err(|error| CodecError::damaged(name, error))?;
+        budget.check_deadline()?;
+        picture = Picture::Packed(conversion.apply(Raster::from(pixmap), name)?.into_pixmap(name)?);
+        budget.check_deadline()?;
+    }
+    let orientation = Orientation::from_exif(walked.orientation.to_exif()).unwrap_or_default();
+    Ok(Some(Decoded { picture, orientation, scale, whole: (walked.width, walked.height) }))
 }
 
 fn decode_unguarded(bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {

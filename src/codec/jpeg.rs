@@ -15,7 +15,7 @@ use super::raster::Raster;
 mod planes;
 
 pub use self::planes::Scale;
-pub(crate) use self::planes::decode as decode_planes;
+pub(crate) use self::planes::{decode as decode_planes, peak_bytes as divided_peak_bytes};
 
 const NAME: &str = "JPEG";
 

@@ -335,8 +335,8 @@ impl Plan {
     }
 }
 
-/// The largest of 1, 2, 4 and 8 that the sides of a picture of size `whole` may be divided by, as means of squares in
-/// sRGB-encoded values, before `ops` are done to it: so that it is still [`LEAST_RATIO`] times as large as what it is reduced to.
+/// The largest of 1, 2, 4 and 8 that the sides of a picture of size `whole` may be divided by, in sRGB-encoded values, before `ops` are
+/// done to it: so that it is still as many times as large as what it is reduced to as [`LEAST_RATIOS`] says.
 #[must_use]
 pub fn divisor(ops: &[Op], whole: Size) -> u32 {
     let mut orientation = Orientation::UPRIGHT;
@@ -346,13 +346,14 @@ pub fn divisor(ops: &[Op], whole: Size) -> u32 {
             Op::Resize { to, .. } => {
                 let size = orientation.size(whole);
                 let (resized, _) = to.of(size);
-                let enough = |from: u32, to: u32, by: u32| {
-                    // In sixteenths, of what is there without a rest.
-                    to > 0 && u64::from(from) * 16 >= u64::from(to) * u64::from(by) * LEAST_RATIO
+                // In sixteenths, of what is there without a rest.
+                let enough = |from: u32, to: u32, (by, least): (u32, u64)| {
+                    to > 0 && u64::from(from) * 16 >= u64::from(to) * u64::from(by) * least
                 };
-                let fits =
-                    |by: &u32| enough(size.width, resized.width, *by) && enough(size.height, resized.height, *by);
-                return [8, 4, 2].into_iter().find(fits).unwrap_or(1);
+                let fits = |one: &(u32, u64)| {
+                    enough(size.width, resized.width, *one) && enough(size.height, resized.height, *one)
+                };
+                return LEAST_RATIOS.into_iter().find(fits).map_or(1, |(by, _)| by);
             }
             Op::Crop(_) | Op::Blur { .. } | Op::Sharpen { .. } | Op::Colour(_) => return 1,
         }
@@ -360,8 +361,10 @@ pub fn divisor(ops: &[Op], whole: Size) -> u32 {
     1
 }
 
-/// In sixteenths: 1.875, so that the 4032 columns of a 12-megapixel photo become 504 for a thumbnail of 256.
-const LEAST_RATIO: u64 = 30;
+/// Divisors, and in sixteenths by how much what was divided is to be reduced at least. 1.875, so that the 4032 columns of a
+/// 12-megapixel photo become 504 for a thumbnail of 256. 1.5 at a half, which has the lower half of all frequencies as they were: of
+/// that less is lost than of the others at 1.875 (docs/codecs.md), and 1728 columns become 864 for 512.
+const LEAST_RATIOS: [(u32, u64); 3] = [(8, 30), (4, 30), (2, 24)];
 
 fn work(steps: &[Step]) -> u64 {
     steps.iter().map(Step::multiply_adds).fold(0, u64::saturating_add)

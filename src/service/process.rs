@@ -24,13 +24,13 @@ use super::{
 };
 use crate::{
     codec::{self, Budget, Chroma, Decoded, Encoders, Scale, Settings},
-    domain::{Filter, Hash, OutputFormat, Variant, VariantKey},
+    domain::{Filter, Format, Hash, OutputFormat, Variant, VariantKey},
     pixels::{Engines, Form, Op, Orientation, Picture, Plan, PlanLimits, Size, exec, plan},
     repo::VariantRecord,
     store::{Store, StoreKey},
 };
 
-/// The most that decoding holds for a pixel: a progressive JPEG at 4:4:4 has 6 bytes of coefficients and 3 of
+/// The most that decoding holds for a pixel of what is decoded whole: a progressive JPEG at 4:4:4 has 6 bytes of coefficients and 3 of
 /// colour, a 16-bit PNG 8 and 4.
 const DECODE_BYTES_A_PIXEL: u64 = 12;
 
@@ -66,6 +66,27 @@ pub struct Made {
     pub record: VariantRecord,
     /// The bytes themselves, when they were made just now.
     pub bytes: Option<Bytes>,
+}
+
+/// A variant to be made: upright, `plan` is for all of the picture and of `ops`.
+struct Work {
+    original: Original,
+    variant: Variant,
+    ops: Vec<Op>,
+    plan: Plan,
+    moves: bool,
+    /// Held until the thread is free again, not only as long as somebody waits for it.
+    #[expect(dead_code, reason = "held, not read")]
+    share: Option<OwnedSemaphorePermit>,
+}
+
+/// What there is memory for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// A JPEG as our own decoder divides it.
+    Divided,
+    /// Any picture, whole.
+    Any,
 }
 
 /// What a request is answered with.
@@ -217,40 +238,78 @@ impl Process {
         let peak_bytes = if moves { peak_bytes + 2 * frame_bytes + written_bytes } else { peak_bytes };
         // By then the decoder holds nothing any more.
         let avif_bytes = if variant.format() == OutputFormat::Avif { AVIF_BYTES_A_PIXEL } else { 0 };
-        let peak_bytes = peak_bytes.max(plan.output().pixels() * (avif_bytes + 4));
-        let reservation = self.pool.reserve(peak_bytes).await?;
-        let source = original.key();
-        let bytes = self.store.read(&source).await?.ok_or_else(|| ServiceError::FileMissing(source.to_string()))?;
-        let (engines, options, format) = (Arc::clone(&self.engines), self.options.clone(), variant.format());
-        let settings = options.encoders.of(format, variant.quality());
-        let encoded = reservation
-            .run(move |stop| {
-                // Held until the thread is free again, not only as long as somebody waits for it.
-                let _share = share;
-                let budget = Budget { deadline: stop.deadline(), ..options.budget };
-                if moves {
-                    return codec::animate(&bytes, format, settings, &budget, |frame| {
-                        let made = exec::run_all(&plan, (&frame).into(), &engines, stop)?;
-                        let picture = made.into_iter().next().ok_or(ServiceError::Panicked)?;
-                        picture.into_pixmap().map_err(|_broken| ServiceError::Panicked)
-                    });
-                }
-                let (picture, plan) = decode(&bytes, &budget, &ops, plan, &options.plan)?;
-                drop(bytes);
-                let plan = plan.with_form(form(&picture, format, settings));
-                if plan.is_identity() {
-                    return Ok(codec::encode_picture(&picture, format, settings)?);
-                }
-                let mut made = exec::run_all(&plan, (&picture).into(), &engines, stop)?;
-                drop(picture);
-                let picture = made.pop().ok_or(ServiceError::Panicked)?;
-                Ok(codec::encode_picture(&picture, format, settings)?)
-            })
-            .await?;
+        let at_least = plan.output().pixels() * (avif_bytes + 4);
+        let work = Arc::new(Work { original, variant, ops, plan, moves, share });
+        let mut encoded = None;
+        if let Some(peak_bytes) = self.divided_peak_bytes(&work) {
+            encoded = self.encoded(&work, peak_bytes.max(at_least), Source::Divided).await?;
+        }
+        // What our own decoder does not take, another decodes whole: with the memory for that.
+        if encoded.is_none() {
+            encoded = self.encoded(&work, peak_bytes.max(at_least), Source::Any).await?;
+        }
+        drop(work);
+        let encoded = encoded.ok_or(ServiceError::Panicked)?;
         let this = Arc::clone(&self);
         // In a task of its own: callers that go away must not stop this between a file and its row.
         let keeping = tokio::spawn(async move { this.keep(&key, stored, Bytes::from(encoded)).await });
         keeping.await.map_err(|_panicked| ServiceError::Panicked)?
+    }
+
+    /// What it takes to make a variant of a JPEG that comes divided, if our own decoder takes it: `None` where none comes so.
+    fn divided_peak_bytes(&self, work: &Work) -> Option<u64> {
+        let details = work.original.record.details;
+        let (whole, size_bytes) = (work.plan.source(), work.original.record.size_bytes);
+        let scale = Scale::of_divisor(plan::divisor(&work.ops, whole));
+        if details.format != Format::Jpg || scale == Scale::Whole {
+            return None;
+        }
+        let plan = Plan::divided(&work.ops, whole, scale.divisor(), &self.options.plan).ok()?;
+        // It may be stored turned, and rows that are held are then as long as columns are now.
+        let (long, short) = (whole.width.max(whole.height), whole.width.min(whole.height).max(1));
+        let engine_bytes = self.engines.peak_bytes(&plan).saturating_mul(u64::from(long)) / u64::from(short);
+        let decoder_bytes = codec::divided_peak_bytes(whole.width, whole.height, scale, size_bytes);
+        Some(decoder_bytes.saturating_add(engine_bytes).saturating_add(size_bytes))
+    }
+
+    /// The variant as a file, by a thread of the pool; `None` where `source` is not to be had.
+    async fn encoded(
+        &self,
+        work: &Arc<Work>,
+        peak_bytes: u64,
+        source: Source,
+    ) -> Result<Option<Vec<u8>>, ServiceError> {
+        let reservation = self.pool.reserve(peak_bytes).await?;
+        let key = work.original.key();
+        let bytes = self.store.read(&key).await?.ok_or_else(|| ServiceError::FileMissing(key.to_string()))?;
+        let (engines, options, work) = (Arc::clone(&self.engines), self.options.clone(), Arc::clone(work));
+        let format = work.variant.format();
+        let settings = options.encoders.of(format, work.variant.quality());
+        reservation
+            .run(move |stop| {
+                let budget = Budget { deadline: stop.deadline(), ..options.budget };
+                if work.moves {
+                    let animated = codec::animate(&bytes, format, settings, &budget, |frame| {
+                        let made = exec::run_all(&work.plan, (&frame).into(), &engines, stop)?;
+                        let picture = made.into_iter().next().ok_or(ServiceError::Panicked)?;
+                        picture.into_pixmap().map_err(|_broken| ServiceError::Panicked)
+                    });
+                    return animated.map(Some);
+                }
+                let Some((picture, plan)) = decode(&bytes, &budget, &work, &options.plan, source)? else {
+                    return Ok(None);
+                };
+                drop(bytes);
+                let plan = plan.with_form(form(&picture, format, settings));
+                if plan.is_identity() {
+                    return Ok(Some(codec::encode_picture(&picture, format, settings)?));
+                }
+                let mut made = exec::run_all(&plan, (&picture).into(), &engines, stop)?;
+                drop(picture);
+                let picture = made.pop().ok_or(ServiceError::Panicked)?;
+                Ok(Some(codec::encode_picture(&picture, format, settings)?))
+            })
+            .await
     }
 
     /// Stores a variant and records it, unless its original was deleted meanwhile: then it is answered to those who
@@ -266,7 +325,7 @@ impl Process {
     }
 }
 
-/// The picture for the engine, and the plan for it: `plan` is for it upright, of `ops`.
+/// The picture for the engine, and the plan for it; `None` where `source` is not to be had of this file.
 ///
 /// Planes are worth it on every engine. The cpu engine turns them into RGB row by row, which costs less than a decoder that
 /// does it: all of the 12 photos (121 MP), decoded and reduced to 256 px on one thread, took 0.93 s of CPU from planes and 1.20 s
@@ -278,23 +337,31 @@ impl Process {
 fn decode(
     bytes: &[u8],
     budget: &Budget,
-    ops: &[Op],
-    plan: Plan,
+    work: &Work,
     limits: &PlanLimits,
-) -> Result<(Picture, Plan), ServiceError> {
+    source: Source,
+) -> Result<Option<(Picture, Plan)>, ServiceError> {
+    let Work { ops, plan, .. } = work;
     let scale = Scale::of_divisor(plan::divisor(ops, plan.source()));
-    let Decoded { picture, orientation, scale, whole } = codec::decode_for_engine(bytes, scale, budget)?;
+    let decoded = match source {
+        Source::Divided => codec::decode_divided(bytes, scale, budget)?,
+        Source::Any => Some(codec::decode_for_engine(bytes, scale, budget)?),
+    };
+    let Some(Decoded { picture, orientation, scale, whole }) = decoded else { return Ok(None) };
     if orientation == Orientation::UPRIGHT && scale == Scale::Whole {
-        return Ok((picture, plan));
+        return Ok(Some((picture, plan.clone())));
     }
     let ops: Vec<Op> = [Op::Orient(orientation)].into_iter().chain(ops.iter().copied()).collect();
     let whole = Size::new(whole.0, whole.1);
     if let Ok(again) = Plan::divided(&ops, whole, scale.divisor(), limits) {
-        return Ok((picture, again));
+        return Ok(Some((picture, again)));
     }
     // Within the limits one way round and past them the other.
     drop(picture);
-    Ok((Picture::Packed(codec::decode(bytes, budget)?), plan))
+    match source {
+        Source::Divided => Ok(None),
+        Source::Any => Ok(Some((Picture::Packed(codec::decode(bytes, budget)?), plan.clone()))),
+    }
 }
 
 /// What an engine makes for the encoder. For a JPEG or an AVIF of 4:2:0 it makes those planes, which the encoder would have to: half the bytes

@@ -435,3 +435,18 @@ async fn a_variant_whose_file_was_lost_is_made_again() {
     assert_eq!(again.body, made.body);
     app.stop().await;
 }
+
+/// Our own decoder does not take inks: memory for a divided picture was reserved, and then that for a whole one.
+#[tokio::test]
+async fn a_jpeg_that_cannot_be_divided_is_decoded_whole() {
+    let app = App::start().await;
+    let mut file = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut file, 90);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_1_1);
+    encoder.encode(&[90; 640 * 480 * 4], 640, 480, jpeg_encoder::ColorType::Cmyk).unwrap();
+    let uploaded = app.upload(&file).await;
+    let answer = app.process("png", &uploaded.file, "thumbnail=32").await;
+    answer.is_image("image/png");
+    assert_eq!(size(&answer), (32, 24));
+    app.stop().await;
+}

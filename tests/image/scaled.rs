@@ -43,14 +43,19 @@ fn thumbnail(file: &[u8], scale: Scale, side: u32, engines: &Engines) -> Pixmap 
         .unwrap()
 }
 
-/// The same by way of libjpeg-turbo's divided picture.
-fn by_libjpeg(file: &[u8], scale: Scale, side: u32, whole: Size, engines: &Engines) -> Pixmap {
+/// libjpeg-turbo's divided picture.
+fn djpeg(file: &[u8], scale: Scale) -> Pixmap {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("whole.jpg");
     std::fs::write(&path, file).unwrap();
     let scale_option = format!("1/{}", scale.divisor());
     let output = Command::new("djpeg").args(["-ppm", "-scale", &scale_option]).arg(path).output().unwrap();
-    let picture = codec::decode(&output.stdout, &Budget::default()).unwrap();
+    codec::decode(&output.stdout, &Budget::default()).unwrap()
+}
+
+/// The thumbnail by way of libjpeg-turbo's divided picture.
+fn by_libjpeg(file: &[u8], scale: Scale, side: u32, whole: Size, engines: &Engines) -> Pixmap {
+    let picture = djpeg(file, scale);
     let plan = Plan::divided(&[Op::fit(side)], whole, scale.divisor(), &PlanLimits::default()).unwrap();
     exec::run(&plan, &picture, engines).unwrap()
 }
@@ -83,13 +88,14 @@ fn divided_pictures_make_the_same_thumbnails_and_better_ones_than_libjpegs() {
         let whole = Size::new(width, height);
         for (scale, at) in [Scale::Half, Scale::Quarter, Scale::Eighth].into_iter().zip(0..) {
             // As large as may be made from it.
-            let side = whole.width.max(whole.height) * 16 / 30 / scale.divisor();
+            let least = if scale == Scale::Half { 24 } else { 30 };
+            let side = whole.width.max(whole.height) * 16 / least / scale.divisor();
             assert!(plan::divisor(&[Op::fit(side)], whole) >= scale.divisor(), "{name} {scale:?}");
             let wanted = thumbnail(file, Scale::Whole, side, &engines);
             let got = thumbnail(file, scale, side, &engines);
             let ours = psnr(got.data(), wanted.data());
             worst[at] = worst[at].min(ours);
-            assert!(ours > [39.0, 36.0, 32.0][at], "{name} {scale:?}: {ours} dB");
+            assert!(ours > [37.0, 36.0, 32.0][at], "{name} {scale:?}: {ours} dB");
             if has_djpeg {
                 let theirs = by_libjpeg(file, scale, side, whole, &engines);
                 let theirs = psnr(theirs.data(), wanted.data());
@@ -105,6 +111,86 @@ fn divided_pictures_make_the_same_thumbnails_and_better_ones_than_libjpegs() {
         "{} files, at least {worst:.1?} dB; mean, ours and libjpeg's: {mean:.1?} dB; as good in {won}",
         files.len()
     );
+}
+
+/// Colours are converted at the size that the thumbnail is made from, turned or not.
+#[test]
+fn a_profile_is_applied_to_the_divided_picture() {
+    let engines = cpu();
+    let picture = test_picture(641, 483, Layout::Rgb);
+    let file = |profile: Option<moxcms::ColorProfile>| {
+        let mut file = Vec::new();
+        let mut encoder = jpeg_encoder::Encoder::new(&mut file, 90);
+        encoder.set_sampling_factor(SamplingFactor::F_2_2);
+        let exif = b"Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        encoder.add_app_segment(1, exif.to_vec()).unwrap();
+        if let Some(profile) = profile {
+            let body = [&b"ICC_PROFILE\0\x01\x01"[..], &profile.encode().unwrap()].concat();
+            encoder.add_app_segment(2, body).unwrap();
+        }
+        encoder.encode(picture.data(), 641, 483, ColorType::Rgb).unwrap();
+        file
+    };
+    let (wide, plain) = (file(Some(moxcms::ColorProfile::new_display_p3())), file(None));
+    for scale in [Scale::Half, Scale::Quarter, Scale::Eighth] {
+        let decoded = codec::decode_for_engine(&wide, scale, &Budget::default()).unwrap();
+        assert_eq!((decoded.scale, decoded.whole), (scale, (641, 483)));
+        assert_eq!(decoded.orientation, Orientation::from_exif(6).unwrap());
+        assert_eq!(Source::from(&decoded.picture).size(), Size::new(641, 483).divided(scale.divisor()));
+        let (wanted, got) = (thumbnail(&wide, Scale::Whole, 40, &engines), thumbnail(&wide, scale, 40, &engines));
+        let ours = psnr(got.data(), wanted.data());
+        assert!(ours > 32.0, "{scale:?}: {ours} dB");
+        // The control: unconverted.
+        let other = psnr(thumbnail(&plain, scale, 40, &engines).data(), wanted.data());
+        assert!(other < ours - 3.0, "{scale:?}: {other} dB without");
+    }
+    // By the definition: the whole conversion turned upright is what the plain decoder gives.
+    let decoded = codec::decode_for_engine(&wide, Scale::Whole, &Budget::default()).unwrap();
+    let ops = [Op::Orient(decoded.orientation)];
+    let plan = Plan::new(&ops, Size::new(641, 483), &PlanLimits::default()).unwrap();
+    let upright = exec::run(&plan, &decoded.picture.into_pixmap().unwrap(), &engines).unwrap();
+    assert_eq!(upright, codec::decode(&wide, &Budget::default()).unwrap());
+}
+
+/// Chroma that lies under two or four samples of luma any way, against libjpeg-turbo's picture. It repeats chroma where ours is interpolated.
+#[test]
+fn samplings_that_are_rare_look_as_by_libjpeg() {
+    use SamplingFactor::{F_1_2, F_1_4, F_2_1, F_2_4, F_4_1, F_4_2};
+    if !has_djpeg() {
+        return;
+    }
+    let engines = cpu();
+    let whole = Size::new(643, 481);
+    let mean = |a: &Pixmap, b: &Pixmap| {
+        assert_eq!(a.data().len(), b.data().len());
+        a.data().iter().zip(b.data()).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.data().len() as f64
+    };
+    for sampling in [F_2_1, F_1_2, F_4_1, F_1_4, F_4_2, F_2_4] {
+        let file = jpeg(643, 481, sampling);
+        for scale in Scale::ALL {
+            let decoded = codec::decode_for_engine(&file, scale, &Budget::default()).unwrap();
+            assert_eq!(decoded.scale, scale, "{sampling:?}");
+            let (ours, theirs) = (decoded.picture.into_pixmap().unwrap(), djpeg(&file, scale));
+            let off = mean(&ours, &theirs);
+            assert!(off < 4.0, "{sampling:?} {scale:?}: {off} in the mean");
+            if scale != Scale::Whole {
+                let side = 60;
+                let wanted = thumbnail(&file, Scale::Whole, side, &engines);
+                let ours = psnr(thumbnail(&file, scale, side, &engines).data(), wanted.data());
+                let theirs = psnr(by_libjpeg(&file, scale, side, whole, &engines).data(), wanted.data());
+                assert!(ours > 30.0 && ours > theirs - 1.5, "{sampling:?} {scale:?}: {ours} dB against {theirs}");
+            }
+            // The control: moved by a pixel.
+            let mut moved = ours.data().to_vec();
+            moved.rotate_right(3);
+            let moved = Pixmap::new(ours.width(), ours.height(), Layout::Rgb, moved).unwrap();
+            assert!(
+                mean(&moved, &theirs) > off + 0.5,
+                "{sampling:?} {scale:?}: {off}, moved {}",
+                mean(&moved, &theirs)
+            );
+        }
+    }
 }
 
 /// A picture that ends within a square, at every size of the rest: the thumbnail is not moved.
@@ -151,7 +237,9 @@ fn sizes_and_turns_are_those_of_the_whole_picture() {
 fn only_what_is_reduced_first_and_by_enough_is_divided() {
     let whole = Size::new(4032, 3024);
     let of = |side| plan::divisor(&[Op::fit(side)], whole);
-    assert_eq!([64, 256, 268, 269, 512, 537, 538, 1075, 1076, 4032, 9999].map(of), [8, 8, 8, 4, 4, 4, 2, 2, 1, 1, 1]);
+    assert_eq!([64, 256, 268, 269, 512, 537, 538, 1344, 1345, 4032, 9999].map(of), [8, 8, 8, 4, 4, 4, 2, 2, 1, 1, 1]);
+    // Two megapixels.
+    assert_eq!(plan::divisor(&[Op::fit(512)], Size::new(1728, 1296)), 2);
     let crop = Op::Crop(Rect { x: 0, y: 0, size: Size::new(4000, 3000) });
     for first in [crop, Op::Blur { sigma: 1.0 }] {
         assert_eq!(plan::divisor(&[first, Op::fit(64)], whole), 1);

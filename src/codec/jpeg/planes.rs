@@ -1,7 +1,7 @@
 //! JPEG to planes: our own decoder, for what nearly every photo is.
 //!
-//! It takes sequential and progressive frames with Huffman codes, 8 bits a sample, grey or YCbCr with chroma of the same
-//! size or halved. Everything else it leaves alone: other kinds, but also whatever is odd or damaged. So it never judges a
+//! It takes sequential and progressive frames with Huffman codes, 8 bits a sample, grey or YCbCr with chroma of which a sample lies
+//! under any whole number of samples of luma. Everything else it leaves alone: other kinds, but also whatever is odd or damaged. So it never judges a
 //! file and never shows a broken picture: that is for the library decoder, which gets what is declined here.
 //!
 //! Sequential blocks go straight into their planes; progressive frames hold 2 bytes a coefficient until the last scan.
@@ -34,7 +34,7 @@ use self::huffman::{Differences, Lookup, Of};
 use self::idct::Quantiser;
 use self::plane::Plane;
 use self::progressive::{Band, Coefficients, DcPart};
-use self::scale::Side;
+use self::scale::{Fit, Shape};
 use self::sequential::Part;
 use self::skip::Skip;
 
@@ -60,6 +60,25 @@ pub(crate) fn decode(bytes: &[u8], scale: Scale, budget: &Budget) -> Result<Opti
         Err(Declined::NotMine) => Ok(None),
         Err(Declined::TimedOut) => Err(CodecError::TimedOut),
     }
+}
+
+/// The most that [`decode`] holds for a file of this size that it takes, and the picture as RGB besides, tables not counted: a
+/// progressive one whose chroma is sampled in the way that takes most.
+pub(crate) fn peak_bytes(width: u32, height: u32, scale: Scale) -> u64 {
+    let luma = scale::shape_of(scale);
+    let of = |shape| Coefficients::block_bytes(shape);
+    let chroma = |(across, down): (usize, usize)| {
+        let fits = |side, ratio| [false, true].into_iter().filter_map(move |half| Fit::new(side, ratio, half));
+        let shapes = fits(luma.0, across).flat_map(|x| fits(luma.1, down).map(move |y| (x.samples, y.samples)));
+        shapes.map(of).max().unwrap_or(0).div_ceil((across * down) as u64)
+    };
+    let most_chroma = (1..=4).flat_map(|across| (1..=4).map(move |down| chroma((across, down)))).max().unwrap_or(0);
+    // An MCU has 4 by 4 blocks of luma at most.
+    let blocks = |side: u32| u64::from(side.div_ceil(8).next_multiple_of(4));
+    let coefficients = blocks(width) * blocks(height) * (of(luma) + 2 * most_chroma);
+    let pixels = u64::from(scale.side(width) + 8) * u64::from(scale.side(height) + 8);
+    // Planes, of which one may be held twice while it is stretched; after that planes and RGB.
+    (coefficients + 4 * pixels).max(6 * pixels)
 }
 
 /// Counts MCUs up to restart markers (T.81 E.2.4).
@@ -107,8 +126,12 @@ const fn i16_of(value: i32) -> i16 {
 
 /// Where a component's samples come together.
 struct Target {
-    side: Side,
+    /// What its blocks become.
+    shape: Shape,
     plane: Plane,
+    /// By how much the plane is stretched when it is done, and what is cut from that.
+    stretch: (usize, usize),
+    size: (usize, usize),
     /// As they were at its first scan.
     quantiser: Option<Quantiser>,
     /// Of progressive frames.
@@ -122,6 +145,8 @@ struct Decoder<'a> {
     tables: Tables,
     frame: Option<Frame>,
     targets: Vec<Target>,
+    /// How chroma lies under luma in the planes that come out.
+    sampling: Sampling,
     scans: u32,
     /// The colour transform that an Adobe marker names.
     adobe: Option<u8>,
@@ -136,6 +161,7 @@ impl<'a> Decoder<'a> {
             tables: Tables::default(),
             frame: None,
             targets: Vec::new(),
+            sampling: Sampling::default(),
             scans: 0,
             adobe: None,
         }
@@ -191,33 +217,40 @@ impl<'a> Decoder<'a> {
         if self.frame.is_some() || self.budget.check_size(frame.width, frame.height).is_err() {
             return Err(Declined::NotMine);
         }
-        let target = |component: &header::Component| {
-            let side = self.side(&frame, component);
-            let share = |samples: usize| (samples * side.samples()).div_ceil(8);
-            let blocks = || (frame.mcus.0 * component.across, frame.mcus.1 * component.down);
-            Target {
-                side,
-                plane: Plane::new(share(component.width), share(component.height)),
-                quantiser: None,
-                coefficients: frame
-                    .progressive
-                    .then(blocks)
-                    .map(|(across, down)| Coefficients::new(across, down, side)),
-            }
+        let luma = scale::shape_of(self.scale);
+        let ratios = |along: fn(&header::Component) -> usize| -> Vec<usize> {
+            frame.components.iter().skip(1).map(along).collect()
         };
-        self.targets = frame.components.iter().map(target).collect();
+        let (half_width, across) = Fit::of(luma.0, &ratios(|its| its.ratios.0)).ok_or(Declined::NotMine)?;
+        let (half_height, down) = Fit::of(luma.1, &ratios(|its| its.ratios.1)).ok_or(Declined::NotMine)?;
+        self.sampling = Sampling { half_width, half_height, siting: Siting::Centre };
+        let (width, height) = (self.scale.side(frame.width), self.scale.side(frame.height));
+        let chroma_size = self.sampling.chroma_size(width, height);
+        let as_luma = |samples| Fit { samples, stretch: 1 };
+        let fits = [(as_luma(luma.0), as_luma(luma.1))].into_iter().chain(across.into_iter().zip(down));
+        let mut size = (width, height);
+        for (component, (across, down)) in frame.components.iter().zip(fits) {
+            let shape = (across.samples, down.samples);
+            let wanted = (size.0 as usize, size.1 as usize);
+            // What is stretched is cut afterwards.
+            let side = |fit: Fit, samples: usize, wanted: usize| {
+                if fit.stretch == 1 { wanted } else { (samples * fit.samples).div_ceil(8) }
+            };
+            let blocks = || (frame.mcus.0 * component.across, frame.mcus.1 * component.down);
+            let coefficients =
+                frame.progressive.then(blocks).map(|(columns, rows)| Coefficients::new(columns, rows, shape));
+            self.targets.push(Target {
+                shape,
+                plane: Plane::new(side(across, component.width, wanted.0), side(down, component.height, wanted.1)),
+                stretch: (across.stretch, down.stretch),
+                size: wanted,
+                quantiser: None,
+                coefficients,
+            });
+            size = chroma_size;
+        }
         self.frame = Some(frame);
         Ok(())
-    }
-
-    /// What blocks of this component become. Chroma that is halved both ways keeps twice as much as luma, so that it is as large:
-    /// what is left out of it then is no more than is left out of luma.
-    fn side(&self, frame: &Frame, component: &header::Component) -> Side {
-        let side = Side::from(self.scale);
-        let is_halved = frame.components.first().is_some_and(|luma| {
-            self.scale != Scale::Whole && component.across < luma.across && component.down < luma.down
-        });
-        if is_halved { side.doubled() } else { side }
     }
 
     /// Decodes the scan of this header, whose data begin at `at`; returns where they end.
@@ -253,33 +286,27 @@ impl<'a> Decoder<'a> {
     /// All that was decoded, if it is all of the picture.
     fn finish(self) -> Result<Picture, Declined> {
         let frame = self.frame.ok_or(Declined::NotMine)?;
-        let is_halved = match &self.targets[..] {
-            [luma, chroma, _] => luma.side == chroma.side,
-            _ => false,
-        };
         let mut planes = Vec::with_capacity(self.targets.len());
-        for Target { side, mut plane, quantiser, coefficients } in self.targets {
+        for Target { shape, mut plane, stretch, size, quantiser, coefficients } in self.targets {
             let quantiser = quantiser.ok_or(Declined::NotMine)?;
             if let Some(coefficients) = coefficients {
                 if !coefficients.are_complete() {
                     return Err(Declined::NotMine);
                 }
-                coefficients.render(&mut plane, side, &quantiser, self.budget)?;
+                coefficients.render(&mut plane, shape, &quantiser, self.budget)?;
+            }
+            if stretch != (1, 1) {
+                plane = plane.stretched(stretch, size, self.budget)?;
             }
             planes.push(plane.into_samples());
         }
         let (width, height) = (self.scale.side(frame.width), self.scale.side(frame.height));
         let mut planes = planes.into_iter();
-        let picture = match (planes.next(), planes.next(), planes.next(), &frame.components[..]) {
-            (Some(luma), Some(blue), Some(red), [first, chroma, _]) => {
-                let sampling = Sampling {
-                    half_width: is_halved && chroma.across < first.across,
-                    half_height: is_halved && chroma.down < first.down,
-                    siting: Siting::Centre,
-                };
-                Ycbcr::new(width, height, sampling, luma, [blue, red]).map(Picture::Planar)
+        let picture = match (planes.next(), planes.next(), planes.next()) {
+            (Some(luma), Some(blue), Some(red)) => {
+                Ycbcr::new(width, height, self.sampling, luma, [blue, red]).map(Picture::Planar)
             }
-            (Some(luma), None, ..) => Pixmap::new(width, height, Layout::Luma, luma).map(Picture::Packed),
+            (Some(luma), None, _) => Pixmap::new(width, height, Layout::Luma, luma).map(Picture::Packed),
             _ => return Err(Declined::NotMine),
         };
         picture.map_err(|_misfit| Declined::NotMine)
@@ -320,9 +347,9 @@ fn sequential_scan<'a>(
             plane: &mut target.plane,
             quantiser: target.quantiser.as_ref().ok_or(Declined::NotMine)?,
             dc: Differences::new(code_of(&tables.dc, *dc)?),
-            ac: (target.side != Side::One).then(|| lookup(&tables.ac, *ac, Of::Numbers)).transpose()?,
-            skip: (target.side != Side::Eight).then(|| code_of(&tables.ac, *ac).map(Skip::new)).transpose()?,
-            side: target.side,
+            ac: (target.shape != (1, 1)).then(|| lookup(&tables.ac, *ac, Of::Blocks)).transpose()?,
+            skip: (target.shape != (8, 8)).then(|| code_of(&tables.ac, *ac).map(Skip::new)).transpose()?,
+            shape: target.shape,
             prediction: 0,
             across: if alone { 1 } else { component.across },
             down: if alone { 1 } else { component.down },
@@ -349,7 +376,7 @@ fn progressive_scan<'a>(
         let coefficients = target.coefficients.as_mut().ok_or(Declined::NotMine)?;
         coefficients.turn(band)?;
         if band.first > 0 {
-            if target.side == Side::One {
+            if target.shape == (1, 1) {
                 return Ok(bits.past_data());
             }
             let ac = lookup(&tables.ac, *ac, if band.refines { Of::Corrections } else { Of::Numbers })?;

@@ -28,8 +28,8 @@ const ZIGZAG: [u8; 128] = {
 
 /// Where the coefficient of this place in the order of coding stands in a block.
 #[inline(always)]
-pub(super) fn place_of(place: usize) -> usize {
-    usize::from(ZIGZAG[place & 127] & 63)
+pub(super) const fn place_of(place: usize) -> usize {
+    (ZIGZAG[place & 127] & 63) as usize
 }
 
 /// The frame header (B.2.2).
@@ -49,6 +49,8 @@ pub(super) struct Component {
     /// Blocks of an MCU, across and down.
     pub(super) across: usize,
     pub(super) down: usize,
+    /// Samples of luma across and down that one of its own stands for.
+    pub(super) ratios: (usize, usize),
     /// Which quantiser.
     pub(super) quantiser: usize,
     /// Samples, without padding.
@@ -85,8 +87,8 @@ impl Frame {
         let mut components: Vec<Component> = Vec::with_capacity(parts.len());
         for &[id, sides, quantiser] in parts {
             let (across, down) = factors(sides);
-            // Chroma has as much as luma or half of it.
-            let fits = |part: usize, most: usize| (1..=4).contains(&part) && (part == most || 2 * part == most);
+            // A sample of chroma has a whole number of samples of luma.
+            let fits = |part: usize, most: usize| (1..=4).contains(&part) && most.is_multiple_of(part) && most > 0;
             if !fits(across, most_across) || !fits(down, most_down) || quantiser > 3 {
                 return Err(Declined::NotMine);
             }
@@ -98,17 +100,14 @@ impl Frame {
                 id,
                 across,
                 down,
+                ratios: (most_across / across, most_down / down),
                 quantiser: usize::from(quantiser),
                 width: share(width, across, most_across),
                 height: share(height, down, most_down),
             });
         }
         let ids = components.iter().map(|component| component.id);
-        let same_chroma = match &components[..] {
-            [_, blue, red] => (blue.across, blue.down) == (red.across, red.down),
-            _ => true,
-        };
-        if ids.eq(*b"RGB") || !same_chroma {
+        if ids.eq(*b"RGB") {
             return Err(Declined::NotMine);
         }
         Ok(Self {

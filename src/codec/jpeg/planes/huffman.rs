@@ -75,7 +75,7 @@ impl Search {
 }
 
 /// Bits that the table is asked with.
-const LOOK: u32 = 10;
+pub(super) const LOOK: u32 = 10;
 
 /// The answer for every [`LOOK`] bits, and for longer words a search by length.
 ///
@@ -87,16 +87,56 @@ pub(super) struct Lookup {
     search: Search,
 }
 
-/// From the lowest bit: bits used (5). Then, if a symbol: the symbol (8); if the word is a longer one: nothing. If numbers: by
-/// how much the place goes on (7), the zeros in front of the first (4), how far behind it the second is (16), and from the
-/// upper half on the first number (16) and the second (16). Where there is one alone, it is the second too.
+/// From the lowest byte: bits used; if numbers: by how much the place goes on, the zeros in front of the first, the places up to the
+/// second, and in the upper half the first number (16) and the second (16). Where there is one alone, it is the second too; where
+/// there is none, but the end of a block, both are 0. If a symbol: nothing, the symbol, [`FAR`]; bits used are 0 where the word is a
+/// longer one.
 #[derive(Clone, Copy)]
-struct Answer(u64);
+pub(super) struct Answer(u64);
+
+/// In the place of the places up to the second number: past the end of any block.
+const FAR: u64 = 255;
+
+impl Answer {
+    /// Where the word is a longer one.
+    const LONG: Self = Self(FAR << 24);
+
+    const fn byte(self, at: u32) -> usize {
+        (self.0 >> (8 * at) & 255) as usize
+    }
+
+    /// Bits used.
+    #[inline(always)]
+    pub(super) const fn length(self) -> u32 {
+        (self.0 & 255) as u32
+    }
+
+    /// By how much the place goes on: [`PAST`] or [`EMPTY`] at the end of the block.
+    #[inline(always)]
+    pub(super) const fn advance(self) -> usize {
+        self.byte(1)
+    }
+
+    /// Places up to the first number, and to the second: too many if these are none.
+    #[inline(always)]
+    pub(super) const fn places(self) -> (usize, usize) {
+        (self.byte(2), self.byte(3))
+    }
+
+    /// The numbers.
+    #[inline(always)]
+    pub(super) fn values(self) -> [i16; 2] {
+        let [_, _, _, _, a, b, c, d] = self.0.to_le_bytes();
+        [i16::from_le_bytes([a, b]), i16::from_le_bytes([c, d])]
+    }
+}
 
 /// What the words of a code of AC are about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
-    /// Numbers.
+    /// Numbers, and ends of blocks that are answered as numbers of 0.
+    Blocks,
+    /// Numbers, and ends of bands.
     Numbers,
     /// Corrections, where what follows a word is no number (G.1.2.3).
     Corrections,
@@ -112,7 +152,10 @@ pub(super) enum Coded {
 }
 
 /// Takes a place past the last one, for a number with nothing behind it.
-const PAST: usize = 64;
+pub(super) const PAST: usize = 64;
+
+/// The same for an end with no number in front of it.
+pub(super) const EMPTY: usize = 2 * PAST;
 
 impl Lookup {
     /// The table of a code.
@@ -130,28 +173,38 @@ impl Lookup {
         Self { answers, search: Search::new(code) }
     }
 
+    /// What the next bits say, which are not taken.
+    #[inline(always)]
+    pub(super) fn answer(&self, bits: &Bits<'_>) -> Answer {
+        self.answers.get(bits.peek(LOOK)).copied().unwrap_or(Answer::LONG)
+    }
+
     /// What stands next, in a block whose next coefficient has this place and whose last one that; its bits are taken.
     /// [`Bits::refill`] must have been called.
     #[inline(always)]
     pub(super) fn next(&self, bits: &mut Bits<'_>, place: usize, last: usize) -> Result<Coded, Declined> {
-        let Answer(answer) = self.answers.get(bits.peek(LOOK)).copied().unwrap_or(Answer(0));
-        let field = |from: u32, bits: u32| u32::try_from(answer >> from & ((1 << bits) - 1)).unwrap_or(0);
-        let length = field(0, 5);
-        let values = [field(32, 16), field(48, 16)].map(low_half);
-        if values[0] != 0 {
-            let [run, second, advance] = [field(12, 4), field(16, 16), field(5, 7)].map(|its| its as usize);
+        let answer = self.answer(bits);
+        let (run, second) = answer.places();
+        if second != FAR as usize {
             // Behind the last coefficient no end is coded: what looks like it belongs to the next block.
-            if place + run + second >= last {
+            if place + second >= last {
                 return self.search(bits);
             }
-            bits.skip(length);
-            return Ok(Coded::Numbers { run, second, values, advance });
+            bits.skip(answer.length());
+            let (values, advance) = (answer.values(), answer.advance());
+            return Ok(Coded::Numbers { run, second: second - run, values, advance });
         }
-        if length != 0 {
-            bits.skip(length);
-            return Ok(Coded::Symbol(field(5, 8).to_le_bytes()[0]));
+        self.symbol_of(bits, answer)
+    }
+
+    /// The symbol that stands next, whose answer is this.
+    #[inline(always)]
+    pub(super) fn symbol_of(&self, bits: &mut Bits<'_>, answer: Answer) -> Result<Coded, Declined> {
+        if answer.length() == 0 || answer.places().1 != FAR as usize {
+            return self.search(bits);
         }
-        self.search(bits)
+        bits.skip(answer.length());
+        Ok(Coded::Symbol(answer.0.to_le_bytes()[2]))
     }
 
     #[inline(always)]
@@ -226,22 +279,29 @@ struct Number {
 
 impl Answer {
     fn new(words: &Words, asked: usize, of: Of) -> Self {
-        let Some((length, symbol)) = word_at(words, asked, 0) else { return Self(0) };
+        let Some((length, symbol)) = word_at(words, asked, 0) else { return Self::LONG };
+        if of == Of::Blocks && symbol == 0 {
+            return Self::of_numbers(length.into(), EMPTY, (0, 0), [0, 0]);
+        }
         let first = if of == Of::Corrections { None } else { number_at(words, asked, 0) };
-        let Some(first) = first else { return Self(u64::from(symbol) << 5 | u64::from(length)) };
-        let (mut bits, mut advance, mut second, mut other) = (first.bits, first.run + 1, 0, first.value);
+        let Some(first) = first else { return Self(FAR << 24 | u64::from(symbol) << 16 | u64::from(length)) };
+        let (mut bits, mut advance, mut second, mut other) = (first.bits, first.run + 1, first.run, first.value);
         if let Some(number) = number_at(words, asked, bits) {
-            (second, other) = (number.run + 1, number.value);
+            (second, other) = (first.run + number.run + 1, number.value);
             bits += number.bits;
-            advance += second;
+            advance = second + 1;
         }
         if let Some((length, 0)) = word_at(words, asked, bits) {
             bits += u32::from(length);
             advance = PAST;
         }
-        let half = |value: i16| u64::from(value.cast_unsigned());
-        let places = (second << 16 | first.run << 12 | advance << 5) as u64;
-        Self(half(other) << 48 | half(first.value) << 32 | places | u64::from(bits))
+        Self::of_numbers(bits, advance, (first.run, second), [first.value, other])
+    }
+
+    fn of_numbers(bits: u32, advance: usize, places: (usize, usize), values: [i16; 2]) -> Self {
+        let [first, second] = values.map(|value| u64::from(value.cast_unsigned()));
+        let places = (places.1 << 24 | places.0 << 16 | advance << 8) as u64;
+        Self(second << 48 | first << 32 | places | u64::from(bits))
     }
 }
 
@@ -263,11 +323,4 @@ fn number_at(words: &Words, asked: usize, used: u32) -> Option<Number> {
     }
     let raw = i32::try_from(asked >> rest & ((1 << size) - 1)).ok()?;
     Some(Number { run, value: super::i16_of(extended(raw, size)), bits })
-}
-
-/// The lower 16 bits as a signed number.
-#[inline(always)]
-const fn low_half(value: u32) -> i16 {
-    let [low, high, ..] = value.to_le_bytes();
-    i16::from_le_bytes([low, high])
 }

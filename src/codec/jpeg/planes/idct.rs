@@ -5,6 +5,7 @@
 //! is the same on every machine.
 
 use super::plane::Samples;
+use super::scale::basis;
 
 /// Quantised coefficients, row by row.
 pub(super) type Block = [i16; 64];
@@ -16,26 +17,8 @@ pub(super) struct Quantiser {
     pub(super) first: [i32; 16],
 }
 
-/// `BASIS[v][y]` is `C(v) / 2 * cos((2 y + 1) v pi / 16)`, with `C(0) = sqrt(1/2)` and `C(v) = 1` else.
-const BASIS: [[f32; 8]; 8] = {
-    /// `cos(k pi / 16) / 2`.
-    const HALF_COSINES: [f32; 9] =
-        [0.5, 0.490_392_64, 0.461_939_77, 0.415_734_8, 0.353_553_39, 0.277_785_12, 0.191_341_72, 0.097_545_16, 0.0];
-    let mut basis = [[HALF_COSINES[4]; 8]; 8];
-    let mut v = 1;
-    while v < 8 {
-        let mut y = 0;
-        while y < 8 {
-            // The angle in sixteenths of pi, of a full turn of 32: folded into the first quarter.
-            let angle = (2 * y + 1) * v % 32;
-            let half = if angle > 16 { 32 - angle } else { angle };
-            basis[v][y] = if half > 8 { -HALF_COSINES[16 - half] } else { HALF_COSINES[half] };
-            y += 1;
-        }
-        v += 1;
-    }
-    basis
-};
+/// Of all 8 samples.
+const BASIS: [[f32; 8]; 8] = basis(8);
 
 impl Quantiser {
     /// The steps as the transforms want them.
@@ -54,7 +37,7 @@ impl Quantiser {
 /// The samples of a block that has no coefficient behind place `last` of the order of coding. Diagonals are coded one after
 /// the other, so the first few lie in a smaller square.
 #[inline(always)]
-pub(super) fn samples(block: &Block, last: usize, quantiser: &Quantiser) -> Samples<8> {
+pub(super) fn samples(block: &Block, last: usize, quantiser: &Quantiser) -> Samples<8, 8> {
     match last {
         0..=9 => square::<4>(block, quantiser),
         _ => square::<8>(block, quantiser),
@@ -65,7 +48,7 @@ pub(super) fn samples(block: &Block, last: usize, quantiser: &Quantiser) -> Samp
 ///
 /// The outer loops are over the eight lanes of a vector, with all else inside: so the compiler makes one pass of them.
 #[inline(always)]
-fn square<const N: usize>(block: &Block, quantiser: &Quantiser) -> Samples<8> {
+fn square<const N: usize>(block: &Block, quantiser: &Quantiser) -> Samples<8, 8> {
     // Down the columns. The basis is symmetric for even and antisymmetric for odd frequencies: half the products do.
     let mut half = [0.0_f32; 64];
     for u in 0..8 {

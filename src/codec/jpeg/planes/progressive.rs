@@ -5,7 +5,7 @@ use super::header::place_of;
 use super::huffman::{Coded, Differences, Lookup};
 use super::idct::{self, Block, Quantiser};
 use super::plane::Plane;
-use super::scale::{self, Side, last_used};
+use super::scale::{self, Shape, last_used};
 use super::{Declined, Restarts};
 use crate::codec::Budget;
 
@@ -24,10 +24,21 @@ pub(super) struct Coefficients {
     known: [Option<u8>; 64],
 }
 
-/// Values kept of a block that becomes 2 by 2 samples, and of one that becomes 4 by 4: those that are used, rounded up.
+/// Values kept of a block that becomes 2 by 2 samples, and of one that becomes 4 by 4: those that are used, rounded up. What
+/// becomes something else keeps the first of these that has all.
 const FEW: usize = 8;
 const HALF: usize = 32;
-const _: () = assert!(last_used(2) < FEW && last_used(4) < HALF);
+const _: () = assert!(last_used((2, 2)) < FEW && last_used((4, 4)) < HALF);
+
+/// Values kept of a block that becomes one of this shape.
+const fn kept_of(shape: Shape) -> usize {
+    match last_used(shape) {
+        0 => 1,
+        last if last < FEW => FEW,
+        last if last < HALF => HALF,
+        _ => 64,
+    }
+}
 
 /// Puts a coefficient where it is kept, if it is.
 #[inline(always)]
@@ -62,17 +73,22 @@ pub(super) struct DcPart<'a> {
 }
 
 impl Coefficients {
-    /// Zeros for this many columns and rows of blocks, of which samples on that `side` will be made. The caller has checked the
-    /// size against the budget.
-    pub(super) fn new(columns: usize, rows: usize, side: Side) -> Self {
-        let blocks = columns * rows;
-        let kept = match side {
-            Side::One => 1,
-            Side::Two => FEW,
-            Side::Four => HALF,
-            Side::Eight => 64,
-        };
+    /// Zeros for this many columns and rows of blocks, which will become ones of that `shape`. The caller has checked the size
+    /// against the budget.
+    pub(super) fn new(columns: usize, rows: usize, shape: Shape) -> Self {
+        let (blocks, kept) = (columns * rows, kept_of(shape));
         Self { values: vec![0; kept * blocks], kept, set: vec![0; blocks], stride: columns, known: [None; 64] }
+    }
+
+    /// Bytes held for each block of this shape.
+    pub(super) const fn block_bytes(shape: Shape) -> u64 {
+        (kept_of(shape) * size_of::<i16>() + size_of::<u64>()) as u64
+    }
+
+    /// Bytes held.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.values.capacity() * size_of::<i16>() + self.set.capacity() * size_of::<u64>()
     }
 
     /// Notes that a scan brings this, and whether that is its turn (G.1.1.1): bit after bit, DC before AC.
@@ -97,7 +113,7 @@ impl Coefficients {
     pub(super) fn render(
         &self,
         plane: &mut Plane,
-        side: Side,
+        shape: Shape,
         quantiser: &Quantiser,
         budget: &Budget,
     ) -> Result<(), Declined> {
@@ -105,18 +121,21 @@ impl Coefficients {
         let rows = self.values.chunks_exact(stride * self.kept).zip(self.set.chunks_exact(stride)).zip(0..);
         for ((values, set), row) in rows {
             budget.check_deadline().map_err(|_late| Declined::TimedOut)?;
-            match side {
-                Side::One => render_means(values, row, plane, quantiser),
-                Side::Two => {
-                    render_row::<FEW, 2>(values, set, row, plane, quantiser, |block, _| scale::two(block, quantiser));
+            let row = Row { values, set, row };
+            match (self.kept, shape) {
+                (1, _) => render_means(values, row.row, plane, quantiser),
+                (FEW, (2, 2)) => {
+                    render_row::<FEW, 2>(&row, plane, quantiser, |block, _| scale::two(block, quantiser));
                 }
-                Side::Four => {
-                    render_row::<HALF, 4>(values, set, row, plane, quantiser, |block, _| scale::four(block, quantiser));
+                (HALF, (4, 4)) => {
+                    render_row::<HALF, 4>(&row, plane, quantiser, |block, _| scale::rectangle(block, quantiser));
                 }
-                Side::Eight => {
-                    let samples = |block: &Block, last| idct::samples(block, last, quantiser);
-                    render_row::<64, 8>(values, set, row, plane, quantiser, samples);
+                (64, (8, 8)) => {
+                    render_row::<64, 8>(&row, plane, quantiser, |block, last| idct::samples(block, last, quantiser));
                 }
+                (FEW, _) => render_any::<FEW>(&row, plane, shape, quantiser),
+                (HALF, _) => render_any::<HALF>(&row, plane, shape, quantiser),
+                _ => render_any::<64>(&row, plane, shape, quantiser),
             }
         }
         Ok(())
@@ -125,31 +144,51 @@ impl Coefficients {
 
 fn render_means(values: &[i16], row: usize, plane: &mut Plane, quantiser: &Quantiser) {
     for (dc, column) in values.iter().zip(0..) {
-        plane.fill::<1>((column, row), scale::one(*dc, quantiser));
+        plane.fill::<1, 1>((column, row), scale::one(*dc, quantiser));
     }
+}
+
+/// A row of blocks.
+struct Row<'a> {
+    values: &'a [i16],
+    set: &'a [u64],
+    row: usize,
 }
 
 #[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2"))]
 fn render_row<const KEPT: usize, const N: usize>(
-    values: &[i16],
-    set: &[u64],
-    row: usize,
+    row: &Row<'_>,
     plane: &mut Plane,
     quantiser: &Quantiser,
     samples: impl Fn(&Block, usize) -> [[u8; N]; N],
 ) {
     let mut few: Block = [0; 64];
-    for ((block, set), column) in values.as_chunks::<KEPT>().0.iter().zip(set).zip(0..) {
+    for ((block, set), column) in row.values.as_chunks::<KEPT>().0.iter().zip(row.set).zip(0..) {
         let Some(last) = set.checked_ilog2() else {
-            plane.fill::<N>((column, row), scale::one(block[0], quantiser));
+            plane.fill::<N, N>((column, row.row), scale::one(block[0], quantiser));
             continue;
         };
-        let block = block.first_chunk().unwrap_or_else(|| {
-            block.iter().zip(0..).for_each(|(value, place)| few[place_of(place)] = *value);
-            &few
-        });
-        plane.put((column, row), &samples(block, last as usize));
+        plane.put((column, row.row), &samples(in_rows(block, &mut few), last as usize));
     }
+}
+
+/// The same where blocks become other shapes than squares.
+fn render_any<const KEPT: usize>(row: &Row<'_>, plane: &mut Plane, shape: Shape, quantiser: &Quantiser) {
+    let mut few: Block = [0; 64];
+    for ((block, set), column) in row.values.as_chunks::<KEPT>().0.iter().zip(row.set).zip(0..) {
+        let last = set.checked_ilog2().unwrap_or(0) as usize;
+        let block = in_rows(block, &mut few);
+        scale::put_any(plane, (column, row.row), shape, (block, last), quantiser);
+    }
+}
+
+/// The block with its values row by row; through `few`, whose other values are 0, where not all are kept.
+#[inline(always)]
+fn in_rows<'a, const KEPT: usize>(block: &'a [i16; KEPT], few: &'a mut Block) -> &'a Block {
+    block.first_chunk().unwrap_or_else(|| {
+        block.iter().zip(0..).for_each(|(value, place)| few[place_of(place)] = *value);
+        few
+    })
 }
 
 /// Decodes a scan of DC over `mcus` columns and rows of MCUs (G.1.2.1).

@@ -1,5 +1,5 @@
-//! Grey JPEGs of given coefficients, for tests: sequential, and progressive with every kind of scan (ITU-T T.81 annex G),
-//! which the encoders at hand do not make.
+//! JPEGs of given coefficients, for tests: grey ones, sequential, and progressive with every kind of scan (ITU-T T.81 annex G); and
+//! such of three components in any sampling. The encoders at hand do not make them.
 
 /// Coefficients of a block in the order of coding.
 pub(super) type Coded = [i16; 64];
@@ -215,4 +215,107 @@ pub(super) fn progressive(size: (u16, u16), blocks: &[Coded], interval: u16) -> 
     writer.scan([0, 0, 0x10], blocks, interval, |writer, coded, _| writer.bits.push(coded[0] & 1 == 1));
     writer.scan([1, 63, 0x10], blocks, interval, |writer, coded, _| writer.refine(coded, 1, 63, 0));
     writer.finish()
+}
+
+/// A component: its factors across and down, and its blocks in rows, with the padding to whole MCUs.
+pub(super) struct Component {
+    pub(super) factors: (usize, usize),
+    /// Columns and rows of blocks that hold its samples; what a scan of it alone has.
+    pub(super) used: (usize, usize),
+    pub(super) columns: usize,
+    pub(super) blocks: Vec<Coded>,
+}
+
+impl Component {
+    /// A component of a picture of this size, whose blocks `block` makes.
+    pub(super) fn new(
+        (width, height): (u16, u16),
+        factors: (usize, usize),
+        most: (usize, usize),
+        blocks: impl FnOnce(usize) -> Vec<Coded>,
+    ) -> Self {
+        let of = |side: u16, part: usize, most: usize| {
+            let samples = (usize::from(side) * part).div_ceil(most);
+            (samples.div_ceil(8), usize::from(side).div_ceil(8 * most) * part)
+        };
+        let (across, down) = (of(width, factors.0, most.0), of(height, factors.1, most.1));
+        Self { factors, used: (across.0, down.0), columns: across.1, blocks: blocks(across.1 * down.1) }
+    }
+}
+
+/// A file of several components. Sequential: in one scan if MCUs of ten blocks hold all, else in one a component; or progressive, with
+/// DC in one scan, or one a component, and AC in two each.
+pub(super) fn colour(size: (u16, u16), components: &[Component], progressive: bool) -> Vec<u8> {
+    let mut writer = Writer { file: vec![0xFF, 0xD8], ..Writer::default() };
+    writer.segment(0xDB, &[&[0][..], &[STEP; 64]].concat());
+    let mut frame = [&[8][..], &size.1.to_be_bytes(), &size.0.to_be_bytes()].concat();
+    frame.push(u8::try_from(components.len()).unwrap());
+    for (component, id) in components.iter().zip(1..) {
+        let (across, down) = component.factors;
+        frame.extend([id, u8::try_from(across << 4 | down).unwrap(), 0]);
+    }
+    writer.segment(if progressive { 0xC2 } else { 0xC0 }, &frame);
+    for kind in [0x00, 0x10] {
+        writer.segment(0xC4, &[&[kind][..], &COUNTS, &symbols()].concat());
+    }
+    let all: Vec<usize> = (0..components.len()).collect();
+    let blocks: usize = components.iter().map(|its| its.factors.0 * its.factors.1).sum();
+    let scans: Vec<&[usize]> = if blocks <= 10 { vec![&all] } else { all.chunks(1).collect() };
+    for scan in scans {
+        let mut before = vec![0; components.len()];
+        writer.scan_of(components, scan, if progressive { [0, 0, 0] } else { [0, 63, 0] }, |writer, at, coded| {
+            writer.number(0, coded[0] - before[at]);
+            before[at] = coded[0];
+            if !progressive {
+                writer.band(coded, 1, 63, 0);
+                writer.end_run();
+            }
+        });
+    }
+    if progressive {
+        for at in 0..components.len() {
+            for (first, last) in [(1, 9), (10, 63)] {
+                writer.scan_of(components, &[at], [first, last, 0], |writer, _, coded| {
+                    writer.band(coded, usize::from(first), usize::from(last), 0);
+                });
+            }
+        }
+    }
+    writer.finish()
+}
+
+impl Writer {
+    /// A scan of some components, in which `block` writes each block; it is told of which component.
+    fn scan_of(
+        &mut self,
+        components: &[Component],
+        scan: &[usize],
+        [first, last, bits]: [u8; 3],
+        mut block: impl FnMut(&mut Self, usize, &Coded),
+    ) {
+        let ids = scan.iter().flat_map(|at| [u8::try_from(at + 1).unwrap(), 0x00]);
+        let count = u8::try_from(scan.len()).unwrap();
+        self.segment(0xDA, &[count].into_iter().chain(ids).chain([first, last, bits]).collect::<Vec<u8>>());
+        if let [at] = scan {
+            let component = &components[*at];
+            for row in component.blocks.chunks(component.columns).take(component.used.1) {
+                row.iter().take(component.used.0).for_each(|coded| block(self, *at, coded));
+            }
+        } else {
+            let across = components[scan[0]].columns / components[scan[0]].factors.0;
+            let mcus =
+                components[scan[0]].blocks.len() / (components[scan[0]].factors.0 * components[scan[0]].factors.1);
+            for mcu in 0..mcus {
+                for &at in scan {
+                    let Component { factors, columns, blocks, .. } = &components[at];
+                    for place in 0..factors.0 * factors.1 {
+                        let column = mcu % across * factors.0 + place % factors.0;
+                        let row = mcu / across * factors.1 + place / factors.0;
+                        block(self, at, &blocks[row * columns + column]);
+                    }
+                }
+            }
+        }
+        self.end();
+    }
 }

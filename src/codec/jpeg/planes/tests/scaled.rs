@@ -20,8 +20,8 @@ fn matrix(n: usize) -> Vec<Vec<f64>> {
 impl Plane<'_> {
     /// Differences of the divided plane from this one's, largest and mean, over blocks that are all inside, up to 50 a side. Not
     /// over those that touch black or white: what was cut off there is not known any more.
-    fn compare(&self, divided: &Self, side: usize) -> (f64, f64) {
-        let (whole, few) = (matrix(8), matrix(side));
+    fn compare(&self, divided: &Self, (across, down): (usize, usize)) -> (f64, f64) {
+        let (whole, few_across, few_down) = (matrix(8), matrix(across), matrix(down));
         let (columns, rows) = (self.width / 8, self.samples.len() / self.width / 8);
         let (mut max, mut sum, mut count) = (0.0_f64, 0.0, 0.0);
         for row in (0..rows).step_by(1 + rows / 50) {
@@ -31,7 +31,7 @@ impl Plane<'_> {
                     continue;
                 }
                 let at = |x: usize, y: usize| f64::from(at(x, y));
-                let mut coefficients = vec![vec![0.0; side]; side];
+                let mut coefficients = vec![vec![0.0; across]; down];
                 for (v, coefficients) in coefficients.iter_mut().enumerate() {
                     for (u, coefficient) in coefficients.iter_mut().enumerate() {
                         for y in 0..8 {
@@ -39,16 +39,16 @@ impl Plane<'_> {
                         }
                     }
                 }
-                for y in 0..side {
-                    for x in 0..side {
+                for y in 0..down {
+                    for x in 0..across {
                         let mut want = 0.0;
-                        for v in 0..side {
-                            for u in 0..side {
-                                want += coefficients[v][u] * few[u][x] * few[v][y];
+                        for (coefficients, few_down) in coefficients.iter().zip(&few_down) {
+                            for (coefficient, few_across) in coefficients.iter().zip(&few_across) {
+                                want += coefficient * few_across[x] * few_down[y];
                             }
                         }
-                        let want = (want * side as f64 / 8.0).clamp(0.0, 255.0);
-                        let got = divided.samples[(side * row + y) * divided.width + side * column + x];
+                        let want = (want * ((across * down) as f64).sqrt() / 8.0).clamp(0.0, 255.0);
+                        let got = divided.samples[(down * row + y) * divided.width + across * column + x];
                         let difference = (f64::from(got) - want).abs();
                         (max, sum, count) = (max.max(difference), sum + difference, count + 1.0);
                     }
@@ -74,14 +74,16 @@ fn planes_of(picture: &Picture) -> Vec<Plane<'_>> {
 /// The largest difference and the largest mean of all planes.
 fn compare(whole: &Picture, divided: &Picture, scale: Scale) -> (f64, f64) {
     let luma = 8 / scale.divisor() as usize;
-    // Chroma that is halved both ways is divided by half as much.
-    let is_doubled = match whole {
-        Picture::Planar(planes) => planes.sampling().half_width && planes.sampling().half_height,
-        Picture::Packed(_) => false,
+    let halves = |picture: &Picture| match picture {
+        Picture::Planar(planes) => (planes.sampling().half_width, planes.sampling().half_height),
+        Picture::Packed(_) => (false, false),
     };
-    let chroma = if is_doubled { (2 * luma).min(8) } else { luma };
+    let (before, after) = (halves(whole), halves(divided));
+    // Chroma that is halved and is not any more was divided by half as much.
+    let side = |before: bool, after: bool| if before && !after { 2 * luma } else { luma };
+    let chroma = (side(before.0, after.0), side(before.1, after.1));
     let (mut max, mut mean) = (0.0_f64, 0.0_f64);
-    let sides = [luma, chroma, chroma];
+    let sides = [(luma, luma), chroma, chroma];
     for ((whole, divided), side) in planes_of(whole).iter().zip(planes_of(divided)).zip(sides) {
         let (most, middle) = whole.compare(&divided, side);
         (max, mean) = (max.max(most), mean.max(middle));
@@ -142,7 +144,7 @@ fn what_is_divided_in_another_way_is_noticed() {
     let (whole_plane, good_plane) = (&planes_of(&whole)[0], &planes_of(&good)[0]);
     let mut moved = good_plane.samples.to_vec();
     moved.rotate_right(1);
-    let with = |samples: &[u8]| whole_plane.compare(&Plane { samples, width: good_plane.width }, 4).1;
+    let with = |samples: &[u8]| whole_plane.compare(&Plane { samples, width: good_plane.width }, (4, 4)).1;
     assert!(with(&moved) > 1.0, "{}", with(&moved));
     let mean_of = |x: usize, y: usize| {
         let at = |x: usize, y: usize| u16::from(whole_plane.samples[y * whole_plane.width + x]);
