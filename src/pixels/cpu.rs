@@ -14,6 +14,8 @@
 //! A row is **planar**: one run of `f32` a channel, [`row::Shape::pitch`] apart, zeros behind the last pixel. So loops run
 //! over plain contiguous floats, a grey picture costs a quarter of an RGBA one, and an opaque one has no alpha at all.
 //!
+//! What a blur leaves is so smooth that its last step, to twice the rows and columns, is done in codes where planes are wanted ([`smooth`]).
+//!
 //! One job is one thread. Loops are compiled for AVX2 and AVX-512 too and chosen at run time (`multiversion`). Where the
 //! compiler does not find the instructions that the processor has for it they are written out: in [`lookup`] and
 //! [`transpose`], which move numbers and compute nothing, and in [`pairs`], whose sums are exact. No fused multiply-adds:
@@ -27,6 +29,7 @@ pub mod orient;
 pub mod pairs;
 pub mod row;
 pub mod sharpen;
+pub mod smooth;
 pub mod sums;
 pub mod transpose;
 pub mod vertical;

@@ -74,7 +74,8 @@ impl Kernel {
         let mut weights: Vec<f32> = Vec::new();
         let mut rows: Vec<Row> = Vec::with_capacity(bands.len());
         let mut row = vec![0.0_f32; stride];
-        let mut previous: Option<(&Band, usize)> = None;
+        // Bands as they were given, how far in, and the weights that were made of them: the last two that differ.
+        let mut known_bands: [Option<(&Band, usize, u32)>; 2] = [None; 2];
         for band in bands {
             let end = band.first as usize + band.weights.len();
             let total: f64 = band.weights.iter().sum();
@@ -83,18 +84,20 @@ impl Kernel {
             }
             // A row near the end starts earlier, behind zeros, so that it still has room for `taps` samples.
             let first = band.first.min(last_first);
-            // Most rows of a blur have the weights, and the room, of the row before.
             let last = rows.last().copied();
+            if last.is_some_and(|before| before.first > first) {
+                return None;
+            }
+            // Most rows of a blur have the weights, and the room, of the row before or the one before that.
             let shift = (band.first - first) as usize;
-            if let (Some((before, its_shift)), Some(row)) = (previous, last)
-                && its_shift == shift
-                && row.first <= first
-                && before.weights == band.weights
-            {
-                rows.push(Row { first, offset: row.offset });
+            let same = known_bands
+                .into_iter()
+                .flatten()
+                .find(|(before, its_shift, _)| *its_shift == shift && before.weights == band.weights);
+            if let Some((_, _, offset)) = same {
+                rows.push(Row { first, offset });
                 continue;
             }
-            previous = Some((band, shift));
             row.fill(0.0);
             for (slot, weight) in row.iter_mut().skip(shift).zip(&band.weights) {
                 *slot = narrow(weight / total);
@@ -106,9 +109,7 @@ impl Kernel {
             if offset == next {
                 weights.extend_from_slice(&row);
             }
-            if last.is_some_and(|before| before.first > first) {
-                return None;
-            }
+            known_bands = [known_bands[1], Some((band, shift, offset))];
             rows.push(Row { first, offset });
         }
         let runs = runs_of(&rows);

@@ -1,9 +1,10 @@
 //! A picture in memory: 8 bits a channel, sRGB-encoded, straight alpha; or planes as a JPEG has them.
 
+mod planes;
 mod rgb_row;
 mod ycbcr;
 
-pub(in crate::pixels) use self::ycbcr::ycbcr_from_rgb;
+pub(in crate::pixels) use self::planes::Planes;
 pub use self::ycbcr::{Sampling, Siting, Ycbcr};
 
 /// The channels of a pixel, in order; one byte each.

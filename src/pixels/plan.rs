@@ -8,6 +8,7 @@ pub use self::step::{Separable, Step};
 
 use self::chain::Builder;
 use super::colour::Matrix;
+use super::kernel::gaussian;
 use super::op::{Op, Rect, Size};
 use super::orientation::Orientation;
 
@@ -178,7 +179,7 @@ impl Plan {
     /// [`divisor`] tells what that may be.
     ///
     /// # Errors
-    /// As [`Plan::new`]; and [`PlanError::Misfit`] where anything but turning comes before the picture is reduced.
+    /// As [`Plan::new`]; and [`PlanError::Misfit`] where anything but turning comes before the picture is reduced, or blurred enough.
     pub fn divided(ops: &[Op], whole: Size, divisor: u32, limits: &PlanLimits) -> Result<Self, PlanError> {
         Self::many_divided(&[ops], whole, divisor.max(1), limits)
     }
@@ -336,7 +337,8 @@ impl Plan {
 }
 
 /// The largest of 1, 2, 4 and 8 that the sides of a picture of size `whole` may be divided by, in sRGB-encoded values, before `ops` are
-/// done to it: so that it is still as many times as large as what it is reduced to as [`LEAST_RATIOS`] says.
+/// done to it: so that it is still as many times as large as what it is reduced to as [`LEAST_RATIOS`] says, or holds all that a blur
+/// leaves ([`gaussian::divisor`]).
 #[must_use]
 pub fn divisor(ops: &[Op], whole: Size) -> u32 {
     let mut orientation = Orientation::UPRIGHT;
@@ -355,7 +357,8 @@ pub fn divisor(ops: &[Op], whole: Size) -> u32 {
                 };
                 return LEAST_RATIOS.into_iter().find(fits).map_or(1, |(by, _)| by);
             }
-            Op::Crop(_) | Op::Blur { .. } | Op::Sharpen { .. } | Op::Colour(_) => return 1,
+            Op::Blur { sigma } => return gaussian::divisor(f64::from(sigma)),
+            Op::Crop(_) | Op::Sharpen { .. } | Op::Colour(_) => return 1,
         }
     }
     1
@@ -365,6 +368,13 @@ pub fn divisor(ops: &[Op], whole: Size) -> u32 {
 /// 12-megapixel photo become 504 for a thumbnail of 256. 1.5 at a half, which has the lower half of all frequencies as they were: of
 /// that less is lost than of the others at 1.875 (docs/codecs.md), and 1728 columns become 864 for 512.
 const LEAST_RATIOS: [(u32, u64); 3] = [(8, 30), (4, 30), (2, 24)];
+
+/// Whether the picture that comes of `ops` has nothing that chroma of half its rows and columns would lose: it was blurred last.
+#[must_use]
+pub fn is_smooth(ops: &[Op]) -> bool {
+    let last = ops.iter().rev().find(|op| !matches!(op, Op::Orient(_) | Op::Crop(_)));
+    matches!(last, Some(Op::Blur { sigma }) if f64::from(*sigma) >= gaussian::HALVED_MIN)
+}
 
 fn work(steps: &[Step]) -> u64 {
     steps.iter().map(Step::multiply_adds).fold(0, u64::saturating_add)

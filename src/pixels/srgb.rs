@@ -84,14 +84,21 @@ pub fn codes_from_linear<const N: usize>(linear: &[f32; N]) -> [u8; N] {
     let mut codes = [0; N];
     // No `map`: it is compiled without the instructions of the loop around it, and stays a call.
     for (code, &linear) in codes.iter_mut().zip(linear) {
-        let x = clamped(linear);
-        let root = x.sqrt().sqrt();
-        let [a, b, c, d, e, f, g] = CODE_FROM_ROOT;
-        let curve = (((((g * root + f) * root + e) * root + d) * root + c) * root + b) * root + a;
-        let line = x * (12.92 * 255.0);
-        *code = rounded(if x <= 0.003_130_8 { line } else { curve });
+        *code = rounded(code_from_linear(linear));
     }
     codes
+}
+
+/// The sRGB code of linear light, 0 to 255, not rounded; clamped, NaN is 0.
+#[must_use]
+#[inline(always)]
+pub fn code_from_linear(linear: f32) -> f32 {
+    let x = clamped(linear);
+    let root = x.sqrt().sqrt();
+    let [a, b, c, d, e, f, g] = CODE_FROM_ROOT;
+    let curve = (((((g * root + f) * root + e) * root + d) * root + c) * root + b) * root + a;
+    let line = x * (12.92 * 255.0);
+    if x <= 0.003_130_8 { line } else { curve }
 }
 
 /// The value, at least 0 and at most 1; NaN is 0, where `clamp` would leave it.

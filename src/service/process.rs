@@ -300,7 +300,7 @@ impl Process {
                     return Ok(None);
                 };
                 drop(bytes);
-                let plan = plan.with_form(form(&picture, format, settings));
+                let plan = plan.with_form(form(&picture, ops, format, settings));
                 if plan.is_identity() {
                     return Ok(Some(codec::encode_picture(&picture, format, settings)?));
                 }
@@ -366,8 +366,9 @@ fn decode(
 
 /// What an engine makes for the encoder. For a JPEG or an AVIF of 4:2:0 it makes those planes, which the encoder would have to: half the bytes
 /// on their way back. Where the chroma is to be as the picture needs, that is decided by its pixels; but a JPEG whose own chroma
-/// has half the columns or rows is not asked, since it has lost already what 4:2:0 would lose.
-fn form(picture: &Picture, format: OutputFormat, settings: Settings) -> Form {
+/// has half the columns or rows is not asked, since it has lost already what 4:2:0 would lose; nor is one that is blurred, which
+/// will have.
+fn form(picture: &Picture, ops: &[Op], format: OutputFormat, settings: Settings) -> Form {
     let is_halved = || match picture {
         Picture::Planar(planes) => planes.sampling().half_width || planes.sampling().half_height,
         Picture::Packed(_) => false,
@@ -375,7 +376,7 @@ fn form(picture: &Picture, format: OutputFormat, settings: Settings) -> Form {
     let quarter = match settings.chroma {
         Chroma::Quarter => true,
         Chroma::Full => false,
-        Chroma::Auto => is_halved(),
+        Chroma::Auto => is_halved() || plan::is_smooth(ops),
     };
     if matches!(format, OutputFormat::Jpg | OutputFormat::Avif) && quarter { Form::Ycbcr420 } else { Form::Pixels }
 }

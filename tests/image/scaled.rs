@@ -7,8 +7,8 @@ use std::process::Command;
 
 use glimt::codec::{self, Budget, Scale};
 use glimt::pixels::{
-    Backend, EngineOptions, Engines, Layout, Op, Orientation, Pixmap, Plan, PlanLimits, Rect, Size, Source, Stop, exec,
-    plan,
+    Backend, EngineOptions, Engines, Form, Layout, Op, Orientation, Pixmap, Plan, PlanLimits, Rect, Size, Source, Stop,
+    exec, plan,
 };
 use jpeg_encoder::{ColorType, SamplingFactor};
 
@@ -193,6 +193,51 @@ fn samplings_that_are_rare_look_as_by_libjpeg() {
     }
 }
 
+/// A blur of a picture so divided, as a JPEG is made of it.
+fn blurred(file: &[u8], scale: Scale, sigma: f32, engines: &Engines) -> Pixmap {
+    let decoded = codec::decode_for_engine(file, scale, &Budget::default()).unwrap();
+    let whole = Size::new(decoded.whole.0, decoded.whole.1);
+    let plan = Plan::divided(&[Op::Blur { sigma }], whole, decoded.scale.divisor(), &PlanLimits::default()).unwrap();
+    assert_eq!(plan.output(), whole);
+    let plan = plan.with_form(Form::Ycbcr420);
+    let made = exec::run_all(&plan, Source::from(&decoded.picture), engines, &Stop::default()).unwrap();
+    made.into_iter().next().unwrap().into_pixmap().unwrap()
+}
+
+/// What a blur needs is what is kept of a picture that is divided for it. Squares of texture are averaged in sRGB-encoded values, as
+/// for thumbnails; the rest is the same.
+#[test]
+fn blurs_of_divided_pictures_are_those_of_the_whole() {
+    let engines = cpu();
+    let mut files = vec![
+        ("drawn".to_owned(), jpeg(601, 403, SamplingFactor::F_2_2)),
+        ("drawn, not halved".to_owned(), jpeg(600, 401, SamplingFactor::F_1_1)),
+    ];
+    for (name, path) in corpus::files("photos") {
+        let bytes = std::fs::read(path).unwrap();
+        if bytes.len() < 2_700_000 {
+            files.push((name, bytes));
+        }
+    }
+    for (sigma, scale) in [(3.0, Scale::Half), (5.0, Scale::Half), (20.0, Scale::Half)] {
+        let (mut least, mut sum) = (f64::MAX, 0.0);
+        for (name, file) in &files {
+            let whole = codec::decode_for_engine(file, Scale::Whole, &Budget::default()).unwrap().whole;
+            assert_eq!(plan::divisor(&[Op::Blur { sigma }], Size::new(whole.0, whole.1)), scale.divisor());
+            let wanted = blurred(file, Scale::Whole, sigma, &engines);
+            let got = blurred(file, scale, sigma, &engines);
+            let likeness = psnr(got.data(), wanted.data());
+            assert!(likeness > 40.0, "{name}, sigma {sigma}: {likeness} dB");
+            if name == "drawn" {
+                let other = psnr(blurred(file, scale, sigma * 1.15, &engines).data(), wanted.data());
+                assert!(other < likeness - 2.0, "the control, another sigma than {sigma}: {other} dB, not {likeness}");
+            }
+            (least, sum) = (least.min(likeness), sum + likeness);
+        }
+        eprintln!("sigma {sigma}: {least:.1} dB at least, {:.1} in the mean", sum / files.len() as f64);
+    }
+}
+
 /// A picture that ends within a square, at every size of the rest: the thumbnail is not moved.
 #[test]
 fn what_ends_within_a_square_ends_there() {
@@ -245,6 +290,8 @@ fn only_what_is_reduced_first_and_by_enough_is_divided() {
         assert_eq!(plan::divisor(&[first, Op::fit(64)], whole), 1);
         assert!(Plan::divided(&[first, Op::fit(64)], whole, 8, &PlanLimits::default()).is_err());
     }
+    let blurred = |sigma| plan::divisor(&[Op::Orient(Orientation::ROTATE_90), Op::Blur { sigma }, Op::fit(64)], whole);
+    assert_eq!([0.0, 2.8, 3.0, 100.0].map(blurred), [1, 1, 2, 2]);
     assert_eq!(plan::divisor(&[], whole), 1);
     assert!(Plan::divided(&[], whole, 2, &PlanLimits::default()).is_err());
     assert!(Plan::divided(&[Op::fit(5000)], whole, 2, &PlanLimits::default()).is_err(), "nothing reduces it");

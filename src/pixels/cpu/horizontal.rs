@@ -8,6 +8,9 @@ use crate::pixels::kernel::{Kernel, LANES, Row};
 /// Output samples made together.
 const BLOCK: usize = 32;
 
+/// Taps taken together.
+const TAPS: usize = 4;
+
 /// Filters every plane of `source` into `target`: `target[x] = sum of weights[t] * source[first + t]`.
 ///
 /// Both are planar rows of the kernel's lengths. Costs `taps * target_len` multiply-adds a plane.
@@ -40,7 +43,17 @@ fn shared_run(kernel: &Kernel, rows: &[Row], source: &[f32], outputs: &mut [f32]
     let (blocks, rest) = outputs.as_chunks_mut::<BLOCK>();
     for block in blocks {
         let mut sums = [0.0; BLOCK];
-        for (&weight, at) in weights.iter().zip(first..) {
+        // Some taps at a time, so that what they read is looked for once.
+        let (groups, others) = weights.as_chunks::<TAPS>();
+        for (weights, at) in groups.iter().zip((first..).step_by(TAPS)) {
+            let Some(window) = source.get(at..).and_then(<[f32]>::first_chunk::<{ BLOCK + TAPS - 1 }>) else { break };
+            for tap in 0..TAPS {
+                for i in 0..BLOCK {
+                    sums[i] += weights[tap] * window[i + tap];
+                }
+            }
+        }
+        for (&weight, at) in others.iter().zip(first + TAPS * groups.len()..) {
             let Some(samples) = source.get(at..).and_then(<[f32]>::first_chunk::<BLOCK>) else { break };
             for (sum, &sample) in sums.iter_mut().zip(samples) {
                 *sum += weight * sample;

@@ -1,6 +1,8 @@
 //! Codes of two rows of packed pixels, looked up in tables of whole numbers: a plane a channel, the rows zipped.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod vbmi;
 
 use multiversion::target::match_target;
@@ -33,11 +35,12 @@ impl Table {
 /// are of one length; N is 1 to 4.
 ///
 /// One by one, which costs two loads and a store a sample; where a processor can permute bytes among 128 (AVX-512 VBMI), 64
-/// at once, at a third of the time. Both copy numbers, so they agree to the bit.
+/// at once, or among 16 (AVX2), 32 at once, at a third of the time. All copy numbers, so they agree to the bit.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512vbmi", "x86_64+avx2"))]
 pub fn look_up<const N: usize>(rows: [&[[u8; N]]; 2], tables: [&Table; N], mut planes: [&mut [[u16; 2]]; N]) {
     let done = match_target! {
         "x86_64+avx512f+avx512bw+avx512vbmi" => vbmi::look_up(rows, tables, &mut planes),
+        "x86_64+avx2" => avx2::look_up(rows, tables, &mut planes),
         _ => 0,
     };
     let [first, second] = rows.map(|row| row.get(done..).unwrap_or(&[]));

@@ -128,6 +128,17 @@ pub fn encode(planar: &[f32], shape: Shape, layout: Layout, pixels: &mut [u8]) {
     }
 }
 
+/// Fills a row of 8-bit codes a plane, each `shape.width` long, from `planar` (of `shape`) without alpha: linear light to sRGB,
+/// rounded once.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+pub fn encode_planes(planar: &[f32], shape: Shape, rows: &mut [u8]) {
+    for (row, plane) in rows.chunks_exact_mut(shape.width).zip(planar.chunks_exact(shape.pitch)) {
+        for (codes, light) in row.chunks_mut(BLOCK).zip(plane.as_chunks::<BLOCK>().0) {
+            codes.iter_mut().zip(codes_from_linear(light)).for_each(|(code, its)| *code = its);
+        }
+    }
+}
+
 /// What premultiplied colour is multiplied by: 0 where alpha is not positive.
 #[inline(always)]
 fn inverse(alpha: &[f32; BLOCK]) -> [f32; BLOCK] {

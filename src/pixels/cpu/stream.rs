@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use super::pairs::{self, Pair};
 use super::row::{self, Shape};
+use super::smooth::Doubling;
 use super::sums::{BATCH, Sums, TILE, Tiles};
 use super::{CpuError, chroma, colour, horizontal, orient, sharpen, vertical};
 use crate::pixels::op::{Rect, Size};
 use crate::pixels::orientation::Orientation;
-use crate::pixels::pixmap::{Layout, Picture, Pixmap, Source};
+use crate::pixels::pixmap::{Layout, Picture, Pixmap, Planes, Source};
 use crate::pixels::plan::{Chain, Form, Plan, Separable, Step};
 use crate::pixels::stop::Stop;
 
@@ -20,7 +21,7 @@ pub fn run_all(plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Vec<Pictu
     let layout = source.layout();
     let region = plan.region();
     let shape = Shape::new(region.size.width, layout.channels());
-    let mut lines: Vec<Line<'_>> = plan.chains().iter().map(|chain| Line::new(chain, layout)).collect();
+    let mut lines: Vec<Line<'_>> = plan.chains().iter().map(|chain| Line::new(chain, layout, plan.form())).collect();
     let mut tiles = Tiles::new(layout.channels(), BATCH);
     let mut linear = shape.zeros();
     let mut converted = Vec::new();
@@ -47,7 +48,7 @@ pub fn run_all(plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Vec<Pictu
             }
         }
     }
-    lines.into_iter().map(|line| line.sink.finish(plan.form())).collect()
+    lines.into_iter().map(|line| line.sink.finish()).collect()
 }
 
 /// Gives a batch of rows to those lines that begin with sums: each tile is linearised once for all of them.
@@ -97,11 +98,11 @@ fn rows_of<'a>(source: Source<'a>, rows: Range<u32>, part: Rect, converted: &'a 
 struct Line<'p> {
     chain: &'p Chain,
     stages: Vec<Stage<'p>>,
-    sink: Sink,
+    sink: Sink<'p>,
 }
 
 impl<'p> Line<'p> {
-    fn new(chain: &'p Chain, layout: Layout) -> Self {
+    fn new(chain: &'p Chain, layout: Layout, form: Form) -> Self {
         let planes = layout.channels();
         let mut stages: Vec<Stage<'_>> = chain.steps.iter().map(|step| Stage::new(step, planes)).collect();
         if let (Some(first @ Stage::Sums(..)), Some(Step::Filter(kernels))) = (stages.first_mut(), chain.steps.first())
@@ -109,7 +110,11 @@ impl<'p> Line<'p> {
         {
             *first = Stage::Pairs(Sums::new(kernels, planes));
         }
-        Self { chain, stages, sink: Sink::new(chain, layout) }
+        let sink = Sink::new(chain, layout, form);
+        if matches!(sink, Sink::Doubled(_)) {
+            stages.pop();
+        }
+        Self { chain, stages, sink }
     }
 
     /// The sums it begins with, if it does.
@@ -122,8 +127,62 @@ impl<'p> Line<'p> {
 }
 
 /// Where the last row goes.
-struct Sink {
+enum Sink<'p> {
+    Pixels(Pixels),
+    /// Rows of opaque colour, as they lie, to planes of 4:2:0; and one of them as codes.
+    Planes(Planes, Vec<u8>),
+    /// The same, with the last step of a blur done on the way.
+    Doubled(Doubling<'p>),
+}
+
+impl<'p> Sink<'p> {
+    fn new(chain: &'p Chain, layout: Layout, form: Form) -> Self {
+        let as_it_lies = chain.orientation == Orientation::UPRIGHT && !chain.steps.is_empty();
+        if form != Form::Ycbcr420 || layout != Layout::Rgb || !as_it_lies {
+            return Self::Pixels(Pixels::new(chain, layout, form));
+        }
+        if let [_, .., Step::Filter(last)] = &chain.steps[..]
+            && let Some(doubling) = Doubling::new(last)
+        {
+            return Self::Doubled(doubling);
+        }
+        let Size { width, height } = chain.stored();
+        Self::Planes(Planes::new(width, height, true), vec![0; width as usize * 3])
+    }
+
+    /// Takes a row of linear light.
+    fn take(&mut self, linear: &[f32], shape: Shape) {
+        match self {
+            Self::Pixels(pixels) => pixels.take(linear, shape),
+            Self::Planes(planes, codes) => {
+                row::encode_planes(linear, shape, codes);
+                let mut rows = codes.chunks_exact(shape.width);
+                planes.push(std::array::from_fn(|_| rows.next().unwrap_or(&[])));
+            }
+            Self::Doubled(doubling) => doubling.take(linear, shape),
+        }
+    }
+
+    /// Takes what a chain without steps reads of row `y`, of which `pixels` are those from column `x` on.
+    fn copy(&mut self, chain: &Chain, x: u32, y: u32, pixels: &[u8]) {
+        if let Self::Pixels(sink) = self {
+            sink.copy(chain, x, y, pixels);
+        }
+    }
+
+    fn finish(self) -> Result<Picture, CpuError> {
+        Ok(match self {
+            Self::Pixels(pixels) => pixels.finish()?,
+            Self::Planes(planes, _) => Picture::Planar(planes.finish()?),
+            Self::Doubled(doubling) => Picture::Planar(doubling.finish()?),
+        })
+    }
+}
+
+/// Rows of codes, each in its place.
+struct Pixels {
     layout: Layout,
+    form: Form,
     orientation: Orientation,
     stored: Size,
     /// Rows that came so far.
@@ -133,8 +192,8 @@ struct Sink {
     pixels: Vec<u8>,
 }
 
-impl Sink {
-    fn new(chain: &Chain, layout: Layout) -> Self {
+impl Pixels {
+    fn new(chain: &Chain, layout: Layout, form: Form) -> Self {
         let (orientation, stored) = (chain.orientation, chain.stored());
         let row = stored.width as usize * layout.channels();
         let bytes = row * stored.height as usize;
@@ -144,7 +203,7 @@ impl Sink {
         } else {
             (vec![0; row], vec![0; bytes])
         };
-        Self { layout, orientation, stored, rows: 0, row, pixels }
+        Self { layout, form, orientation, stored, rows: 0, row, pixels }
     }
 
     /// Takes a row of linear light.
@@ -174,10 +233,10 @@ impl Sink {
         }
     }
 
-    fn finish(self, form: Form) -> Result<Picture, CpuError> {
+    fn finish(self) -> Result<Picture, CpuError> {
         let Size { width, height } = self.orientation.size(self.stored);
         let image = Pixmap::new(width, height, self.layout, self.pixels)?;
-        Ok(match (form, self.layout) {
+        Ok(match (self.form, self.layout) {
             (Form::Ycbcr420, Layout::Rgb) => Picture::Planar(chroma::run(&image)?),
             (Form::Ycbcr420 | Form::Pixels, _) => Picture::Packed(image),
         })
@@ -337,7 +396,7 @@ impl<'p> Stage<'p> {
     }
 }
 
-fn push(stages: &mut [Stage<'_>], row: &mut [f32], shape: Shape, sink: &mut Sink) {
+fn push(stages: &mut [Stage<'_>], row: &mut [f32], shape: Shape, sink: &mut Sink<'_>) {
     let Some((stage, later)) = stages.split_first_mut() else {
         sink.take(row, shape);
         return;

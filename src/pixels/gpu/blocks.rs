@@ -89,7 +89,7 @@ mod tests {
                 }
             }
         }
-        let blur = Blocks::of(&gaussian::blur(4000, 3.0)[0]);
+        let blur = Blocks::of(&gaussian::blur(4000, 2.5)[0]);
         assert!(blur.weights.len() < 12 * blur.taps as usize, "the inner blocks are one");
     }
 }

@@ -188,7 +188,8 @@ pub(super) fn rgb_from_ycbcr(y: i32, cb: i32, cr: i32) -> [u8; 3] {
 }
 
 /// BT.601 in 16 fractional bits, rounded once: luma and chroma of RGB sums of `1 << shift` pixels.
-pub(in crate::pixels) fn ycbcr_from_rgb([r, g, b]: [i32; 3], shift: u32) -> [u8; 3] {
+#[inline(always)]
+pub(super) fn ycbcr_from_rgb([r, g, b]: [i32; 3], shift: u32) -> [u8; 3] {
     let half = 32_768 << shift;
     let centre = (128 << 16 << shift) + half;
     // 0.299, 0.587, 0.114; and the differences over 1.772 and 1.402; each row's sum is 65536 or 0.

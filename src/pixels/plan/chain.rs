@@ -5,7 +5,7 @@
 //! as it would in the stored picture: within its error. *Cropping* is a window on what is there so far. The next step
 //! reads through it; at the end every step is cut to what the one after it reads, and the source to what the first reads.
 
-use super::step::{Step, trimmed};
+use super::step::{Separable, Step, trimmed};
 use super::{Matrix, PlanError, PlanLimits, Rect, Size};
 use crate::pixels::kernel::resample::resample_divided;
 use crate::pixels::kernel::{Kernel, gaussian};
@@ -60,7 +60,7 @@ impl<'l> Builder<'l> {
     /// Adds one operation.
     pub(super) fn add(&mut self, op: Op) -> Result<(), PlanError> {
         check(op, self.limits)?;
-        if self.divisor > 1 && !matches!(op, Op::Orient(_) | Op::Resize { .. }) {
+        if self.divisor > 1 && !matches!(op, Op::Orient(_) | Op::Resize { .. } | Op::Blur { .. }) {
             return Err(self.misfit());
         }
         match op {
@@ -70,27 +70,31 @@ impl<'l> Builder<'l> {
                 let (resized, kept) = to.of(self.size());
                 if resized != self.size() {
                     let (from, to) = (self.window.size, self.orientation.size(resized));
-                    let divisor = std::mem::replace(&mut self.divisor, 1);
+                    let divisor = self.undivided();
                     let horizontal = resample_divided(filter, from.width, divisor, to.width);
                     let vertical = resample_divided(filter, from.height, divisor, to.height);
-                    if divisor > 1 {
-                        self.window = Rect::whole(self.source);
-                    }
                     self.filter(horizontal.zip(vertical))?;
                 }
                 self.crop(kept)?;
             }
             Op::Blur { sigma } => {
-                for kernels in blurs(self.window.size, sigma) {
+                let size = self.window.size;
+                let divisor = self.undivided();
+                let kernels = |len| gaussian::blur_divided(len, divisor, f64::from(sigma));
+                let (horizontal, vertical) = (kernels(size.width), kernels(size.height));
+                if divisor > 1 && horizontal.is_empty() {
+                    return Err(self.misfit());
+                }
+                for kernels in horizontal.into_iter().zip(vertical) {
                     self.filter(Some(kernels))?;
                 }
             }
             Op::Sharpen { sigma, amount } if sigma > 0.0 && amount > 0.0 => {
                 self.start()?;
-                for (horizontal, vertical) in blurs(self.window.size, sigma) {
-                    let blur = super::Separable { horizontal, vertical };
-                    self.push(Some(Step::Sharpen { blur, amount, centre: (0, 0) }))?;
-                }
+                let kernel = |len| gaussian::direct(len, f64::from(sigma));
+                let (horizontal, vertical) = (kernel(self.window.size.width), kernel(self.window.size.height));
+                let blur = horizontal.zip(vertical).map(|(horizontal, vertical)| Separable { horizontal, vertical });
+                self.push(blur.map(|blur| Step::Sharpen { blur, amount, centre: (0, 0) }))?;
             }
             Op::Sharpen { .. } => {}
             Op::Colour(Colour::Brightness(1.0) | Colour::Contrast(1.0) | Colour::Saturation(1.0)) => {}
@@ -102,6 +106,15 @@ impl<'l> Builder<'l> {
             }
         }
         self.check_work()
+    }
+
+    /// What the source was divided by, once: the step that is told reads it, and the window is on all that there is.
+    const fn undivided(&mut self) -> u32 {
+        let divisor = std::mem::replace(&mut self.divisor, 1);
+        if divisor > 1 {
+            self.window = Rect::whole(self.source);
+        }
+        divisor
     }
 
     /// The size of what the window is on.
@@ -166,12 +179,6 @@ impl<'l> Builder<'l> {
         let (steps, region) = trimmed(&steps, window).ok_or(PlanError::Misfit { step: 0, width, height })?;
         Ok(Chain { region, steps, orientation, output })
     }
-}
-
-/// The kernels of a blur, in pairs; none for a sigma of 0.
-fn blurs(size: Size, sigma: f32) -> impl Iterator<Item = (Kernel, Kernel)> {
-    let kernels = |len| gaussian::blur(len, f64::from(sigma));
-    kernels(size.width).into_iter().zip(kernels(size.height))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "4 is a float of any size")]
