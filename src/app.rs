@@ -101,6 +101,9 @@ pub enum StartError {
     /// The client for downloads cannot be made.
     #[error("the client for downloads cannot be made")]
     Fetch(#[from] FetchError),
+    /// Certificate or key cannot be used.
+    #[error("TLS cannot be served")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// No threads.
     #[error("the processing pool cannot be started")]
     Pool(#[source] io::Error),

@@ -37,6 +37,10 @@ pub enum Command {
         /// The server's address; the one this environment configures when not given.
         #[arg(short, long, value_name = "ADDR")]
         addr: Option<SocketAddr>,
+
+        /// Ask over TLS, as is done where the environment names a certificate. The server's is not verified.
+        #[arg(long)]
+        tls: bool,
     },
     /// Show the adapters there are, the engine that would be used and why, and where jobs would go.
     GpuInfo {
@@ -202,7 +206,19 @@ pub struct Options {
 
     /// Connections open at a time; more wait to be accepted [default: 1024]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub max_connections: Option<usize>,
+    pub max_connections: Option<u32>,
+
+    /// How long a connection without a request is kept, in seconds [default: 75]
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
+    pub keep_alive_timeout: Option<u64>,
+
+    /// Serve TLS with the certificate (and those behind it) in this PEM file; it is read again when it changes
+    #[arg(long, value_name = "PEM")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of that certificate, a PEM file
+    #[arg(long, value_name = "PEM")]
+    pub tls_key: Option<PathBuf>,
 
     /// Private address ranges that /image/download may fetch from, such as 10.1.0.0/16; none when not given
     #[arg(long, value_name = "CIDR", num_args = 1.., value_delimiter = ',')]
@@ -270,6 +286,9 @@ impl Options {
             cache_age: env.parse(&["GLIMT_CACHE_AGE"], parse)?,
             request_timeout: env.parse(&["GLIMT_REQUEST_TIMEOUT"], parse)?,
             max_connections: env.parse(&["GLIMT_MAX_CONNECTIONS"], parse)?,
+            keep_alive_timeout: env.parse(&["GLIMT_KEEP_ALIVE_TIMEOUT"], parse)?,
+            tls_cert: env.parse(&["GLIMT_TLS_CERT"], parse)?,
+            tls_key: env.parse(&["GLIMT_TLS_KEY"], parse)?,
             download_allow: env
                 .parse(&["GLIMT_DOWNLOAD_ALLOW"], |text| parse_list(text)?.iter().map(|item| parse(item)).collect())?,
             no_download: env.parse(&["GLIMT_NO_DOWNLOAD"], parse_bool)?,
@@ -314,6 +333,9 @@ impl Options {
             cache_age: self.cache_age.or(lower.cache_age),
             request_timeout: self.request_timeout.or(lower.request_timeout),
             max_connections: self.max_connections.or(lower.max_connections),
+            keep_alive_timeout: self.keep_alive_timeout.or(lower.keep_alive_timeout),
+            tls_cert: self.tls_cert.or(lower.tls_cert),
+            tls_key: self.tls_key.or(lower.tls_key),
             download_allow: self.download_allow.or(lower.download_allow),
             no_download: self.no_download.or(lower.no_download),
             stop_timeout: self.stop_timeout.or(lower.stop_timeout),

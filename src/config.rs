@@ -68,13 +68,30 @@ pub struct Config {
     /// Longest time a job may take.
     pub request_timeout: Duration,
     /// Connections open at a time.
-    pub max_connections: usize,
+    pub max_connections: u32,
+    /// How long a connection is kept that has no request.
+    pub keep_alive_timeout: Duration,
+    /// How long the head of a request, or a handshake, may take. It is no option: no client needs another.
+    pub head_timeout: Duration,
+    /// How long a client may take nothing of its answer. Nor is this.
+    pub send_timeout: Duration,
+    /// Certificate and key; without them the server speaks clear text.
+    pub tls: Option<TlsFiles>,
     /// Private ranges that downloads may reach.
     pub download_allow: Vec<IpNet>,
     /// Whether `/image/download` is on.
     pub download: bool,
     /// Longest time a graceful stop may take.
     pub stop_timeout: Duration,
+}
+
+/// Where a certificate and its key are, as PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and behind it those of who signed it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// Why there is no configuration.
@@ -102,6 +119,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// What and where.
         cause: String,
+    },
+    /// A certificate without a key, or a key without a certificate.
+    #[error("{given} is given without {missing}")]
+    HalfTls {
+        /// The long name of the option that is there.
+        given: &'static str,
+        /// That of the other.
+        missing: &'static str,
     },
     /// A number outside its range.
     #[error("{option} is {got}, it must be between {min} and {max}")]
@@ -149,6 +174,10 @@ impl Config {
             hot_cache_bytes: 64 * MEBIBYTE,
             request_timeout: Duration::from_secs(30),
             max_connections: 1024,
+            keep_alive_timeout: Duration::from_secs(75),
+            head_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(60),
+            tls: None,
             download_allow: Vec::new(),
             download: true,
             stop_timeout: Duration::from_secs(20),
@@ -210,6 +239,11 @@ impl Config {
                 .map_or(defaults.request_timeout, Duration::from_secs),
             max_connections: ranged("max-connections", typed.max_connections, 1..=1_000_000)?
                 .unwrap_or(defaults.max_connections),
+            keep_alive_timeout: scaled("keep-alive-timeout", typed.keep_alive_timeout, 1..=3600, 1)?
+                .map_or(defaults.keep_alive_timeout, Duration::from_secs),
+            head_timeout: defaults.head_timeout,
+            send_timeout: defaults.send_timeout,
+            tls: tls_files(typed.tls_cert, typed.tls_key)?,
             download_allow: typed.download_allow.unwrap_or_default(),
             download: !typed.no_download.unwrap_or(false),
             stop_timeout: scaled("stop-timeout", typed.stop_timeout, 0..=3600, 1)?
@@ -252,6 +286,15 @@ fn encoders(typed: &Options) -> Result<Encoders, ConfigError> {
             ..avif
         },
     })
+}
+
+fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, ConfigError> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (Some(_), None) => Err(ConfigError::HalfTls { given: "tls-cert", missing: "tls-key" }),
+        (None, Some(_)) => Err(ConfigError::HalfTls { given: "tls-key", missing: "tls-cert" }),
+        (None, None) => Ok(None),
+    }
 }
 
 fn read_file(path: &std::path::Path) -> Result<Options, ConfigError> {
@@ -390,6 +433,10 @@ mod tests {
         assert_eq!(told(&["-p", "/d", "-m", "0"], &[]), "max-file-size is 0, it must be between 1 and 4096");
         for (got, said) in [("15", "15, it must be between 16 and 1048576"), ("1048577", "1048577, it must be")] {
             assert!(told(&["-p", "/d", "--vram-budget", got], &[]).starts_with(&format!("vram-budget is {said}")));
+        }
+        for (given, missing) in [("tls-cert", "tls-key"), ("tls-key", "tls-cert")] {
+            let half = told(&["-p", "/d", &format!("--{given}"), "x.pem"], &[]);
+            assert_eq!(half, format!("{given} is given without {missing}"));
         }
         assert!(told(&["-p", "/d"], &[("PICTRS_ADDR", "nowhere")]).contains("PICTRS_ADDR"));
         assert!(told(&["-p", "/d"], &[("GLIMT_NO_DOWNLOAD", "maybe")]).contains("GLIMT_NO_DOWNLOAD"));

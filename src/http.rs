@@ -19,6 +19,7 @@ mod download;
 mod error;
 mod extract;
 mod form;
+mod front;
 mod health;
 mod hot;
 mod internal;
@@ -26,7 +27,11 @@ mod layers;
 mod metrics;
 mod original;
 mod process;
+mod request_id;
 mod upload;
+
+pub use front::{Front, Sent};
+pub use request_id::RequestId;
 
 /// The parser of forms, for the fuzzer and nobody else.
 #[cfg(fuzzing)]
@@ -39,6 +44,13 @@ struct Wired {
     hot: Arc<hot::Hot>,
 }
 
+impl Wired {
+    fn new(app: Arc<App>) -> Self {
+        let hot = Arc::new(hot::Hot::new(app.rules.hot_cache_bytes, Arc::clone(&app.tickets)));
+        Self { app, hot }
+    }
+}
+
 impl FromRef<Wired> for Arc<App> {
     fn from_ref(wired: &Wired) -> Self {
         Self::clone(&wired.app)
@@ -46,8 +58,7 @@ impl FromRef<Wired> for Arc<App> {
 }
 
 /// Every route, behind the layers: request id and log, panics, the API key.
-pub fn router(app: Arc<App>) -> Router {
-    let hot = Arc::new(hot::Hot::new(app.rules.hot_cache_bytes, Arc::clone(&app.tickets)));
+fn router(wired: Wired) -> Router {
     Router::new()
         .route("/image", post(upload::upload))
         .route("/image/download", get(download::download).head(layers::method_not_allowed))
@@ -67,15 +78,15 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(metrics::metrics))
         .method_not_allowed_fallback(layers::method_not_allowed)
         .fallback(layers::unknown_path)
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), layers::api_key))
+        .layer(middleware::from_fn_with_state(Arc::clone(&wired.app), layers::api_key))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(middleware::from_fn(layers::request))
-        .with_state(Wired { app, hot })
+        .with_state(wired)
 }
 
 /// The request with several slashes in front of its path made one: Lemmy sends `//internal/purge`. Stands in front of
 /// the router, because layers of the router run when the route is already chosen.
-pub fn one_leading_slash(mut request: Request) -> Request {
+fn one_leading_slash(mut request: Request) -> Request {
     let uri = request.uri();
     if uri.path().starts_with("//") {
         let rest = uri.path_and_query().map_or("", PathAndQuery::as_str).trim_start_matches('/');

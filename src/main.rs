@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let env = |name: &str| std::env::var_os(name);
     match cli.command {
-        Some(Command::Healthcheck { addr }) => return healthcheck::run(addr, &env),
+        Some(Command::Healthcheck { addr, tls }) => return healthcheck::run(addr, tls, &env),
         Some(Command::GpuInfo { backend }) => return gpu_info::run(backend, &env),
         Some(Command::Probe { what }) => return gpu_info::probe(what),
         None => {}

@@ -1,5 +1,5 @@
 //! Metadata: which alias names which original, which variants it has, what is to be deleted.
-//! Every backend passes `suite`. An answer to a change is given when the change is durable.
+//! Every backend passes `suite`. An answer to a change is given when the change is durable, where it has to be.
 
 use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
 
@@ -63,7 +63,8 @@ pub enum Removal {
     OriginalGone(Hash),
 }
 
-/// Metadata by alias and by hash. Every change is one transaction, and durable when it returns.
+/// Metadata by alias and by hash. Every change is one transaction, and durable when it returns; but that a variant was added or used may be
+/// lost to a crash.
 #[async_trait::async_trait]
 pub trait Repo: Send + Sync + 'static {
     /// Adds all of `batch` or nothing. Takes the hashes out of the garbage.
@@ -91,7 +92,7 @@ pub trait Repo: Send + Sync + 'static {
     /// `None` when there is no such original.
     async fn purge(&self, hash: &Hash) -> Result<Option<Vec<Alias>>, RepoError>;
 
-    /// Records a variant whose file is already durable. `false`, and nothing recorded, when the original is gone.
+    /// Records a variant whose file is written. `false`, and nothing recorded, when the original is gone.
     async fn add_variant(&self, hash: &Hash, key: &VariantKey, record: VariantRecord) -> Result<bool, RepoError>;
 
     /// The variant, if it was made.

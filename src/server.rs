@@ -2,24 +2,10 @@
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
-use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto::Builder,
-        graceful::{GracefulConnection, GracefulShutdown},
-    },
-    service::TowerToHyperService,
-};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinHandle,
-};
-use tower::ServiceExt as _;
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
-use self::parse_errors::WithBodies;
+use self::{connection::Common, pulse::Patience, tls::Tls};
 use crate::{
     app::{App, StartError},
     config::Config,
@@ -28,31 +14,30 @@ use crate::{
     repo::RepoError,
 };
 
+mod connection;
 mod parse_errors;
+mod pulse;
+mod tls;
 
-/// How long a client may take to send the head of a request; also how long an idle connection is kept.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The largest head of a request: enough for 100 headers, and for the longest URL a client sends.
-const MAX_HEAD_BYTES: u32 = 64 * 1024;
-
-/// Requests at a time on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 64;
+pub use tls::TlsError;
 
 /// After a failed `accept` (no file descriptors left, say) the next one is tried after this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// How long variants that were answered may take to be stored when the server stops.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// A server that has its address and has not begun to serve.
 pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     app: Arc<App>,
-    /// Tasks beside the requests: the clean-up, the upkeep of the cache.
-    chores: [JoinHandle<()>; 2],
+    /// Tasks beside the requests: the clean-up, the upkeep of the cache and of the certificate.
+    chores: Vec<JoinHandle<()>>,
+    tls: Option<Arc<Tls>>,
+    patience: Patience,
     connections: Arc<Semaphore>,
-    max_connections: usize,
+    max_connections: u32,
     stop_timeout: Duration,
 }
 
@@ -65,17 +50,26 @@ impl Server {
         for name in config.unknown_filters() {
             tracing::warn!(name, "the whitelist names a filter that does not exist");
         }
+        // Before anything is opened: what is wrong with a file of the configuration is told at once.
+        let tls = config.tls.clone().map(Tls::open).transpose().map_err(|error| StartError::Tls(error.into()))?;
+        let tls = tls.map(Arc::new);
         let listener =
             TcpListener::bind(config.addr).await.map_err(|source| StartError::Listen { addr: config.addr, source })?;
         let local_addr = listener.local_addr().map_err(|source| StartError::Listen { addr: config.addr, source })?;
         let (app, cleanup) = App::open(&config).await?;
         let upkeep = Arc::clone(&app.cache).keep_up();
+        let mut chores = vec![tokio::spawn(cleanup.run()), tokio::spawn(upkeep)];
+        chores.extend(tls.iter().map(|tls| tokio::spawn(Arc::clone(tls).keep_up())));
+        let patience =
+            Patience { head: config.head_timeout, idle: config.keep_alive_timeout, send: config.send_timeout };
         Ok(Self {
             listener,
             local_addr,
             app,
-            chores: [tokio::spawn(cleanup.run()), tokio::spawn(upkeep)],
-            connections: Arc::new(Semaphore::new(config.max_connections)),
+            chores,
+            tls,
+            patience,
+            connections: Arc::new(Semaphore::new(config.max_connections as usize)),
             max_connections: config.max_connections,
             stop_timeout: config.stop_timeout,
         })
@@ -99,10 +93,12 @@ impl Server {
     /// # Errors
     /// When the metadata store cannot be closed cleanly.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<(), RepoError> {
-        let Self { listener, local_addr, app, chores, connections, max_connections, stop_timeout } = self;
-        tracing::info!(%local_addr, "listening");
-        let router = http::router(Arc::clone(&app));
-        let graceful = GracefulShutdown::new();
+        let Self { listener, local_addr, app, chores, tls, patience, connections, max_connections, stop_timeout } =
+            self;
+        tracing::info!(tls = tls.is_some(), %local_addr, "listening");
+        let stopping = CancellationToken::new();
+        let front = Arc::new(http::Front::new(Arc::clone(&app)));
+        let common = Arc::new(Common { front, tls, patience, stop: stopping.clone() });
         let mut stop = pin!(stop);
         loop {
             let accepted = async {
@@ -115,11 +111,10 @@ impl Server {
             };
             match (permit, accepted) {
                 (Ok(permit), Ok((stream, _peer))) => {
-                    let connection = graceful.watcher().watch(connection(stream, router.clone()));
+                    let common = Arc::clone(&common);
                     tokio::spawn(async move {
-                        if let Err(error) = connection.await {
-                            tracing::debug!(error, "a connection ended early");
-                        }
+                        common.serve(stream).await;
+                        drop(common);
                         drop(permit);
                     });
                 }
@@ -130,36 +125,26 @@ impl Server {
                 }
             }
         }
-        tracing::info!(open = max_connections - connections.available_permits(), "stopping");
+        let open = max_connections as usize - connections.available_permits();
+        tracing::info!(open, "stopping");
         drop(listener);
-        if tokio::time::timeout(stop_timeout, graceful.shutdown()).await.is_err() {
+        stopping.cancel();
+        if tokio::time::timeout(stop_timeout, connections.acquire_many(max_connections)).await.is_err() {
             tracing::warn!(secs = stop_timeout.as_secs(), "requests are cut off that did not finish in time");
         }
+        // The last of the connections may hold the store and the repo for a moment longer.
+        drop(common);
         for chore in chores {
             chore.abort();
             // Aborted or panicked: either way it no longer holds the store and the repo.
             let _ended = chore.await;
+        }
+        if tokio::time::timeout(LAST_WRITES, app.cache.settle()).await.is_err() {
+            tracing::warn!("variants that were just made are not stored: it took too long");
         }
         app.cache.note_last_uses().await;
         let closed = app.repo.close().await;
         tracing::info!("stopped");
         closed
     }
-}
-
-/// One connection, HTTP/1.1 or HTTP/2 as the client speaks, to be driven to its end.
-fn connection(stream: TcpStream, router: Router) -> impl GracefulConnection<Error = BoxError> {
-    // Responses are written whole, and small ones should not wait for a peer's delayed acknowledgement.
-    let _slower = stream.set_nodelay(true);
-    let service =
-        router.map_request(|request: hyper::Request<Incoming>| http::one_leading_slash(request.map(Body::new)));
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEAD_BYTES as usize);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(HEADER_TIMEOUT)
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD_BYTES);
-    builder.serve_connection(TokioIo::new(WithBodies::new(stream)), TowerToHyperService::new(service)).into_owned()
 }

@@ -35,20 +35,26 @@ pub struct StoreError {
 /// The bytes of a file in pieces, as a response body wants them.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 
-/// A place for whole files. What is put is whole or absent, and durable once acknowledged.
+/// A place for whole files. What is put is whole or absent, and durable once acknowledged, but for what
+/// [can be made again](StoreKey::can_be_made_again): after a power cut that may be absent, or not what was put.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Moves a staged file to `key`, over whatever is there, and makes it durable.
+    /// Moves a staged file to `key`, over whatever is there.
     async fn put_file(&self, key: &StoreKey, staged: Staged) -> Result<(), StoreError>;
 
-    /// Writes `bytes` to `key`, over whatever is there, and makes it durable.
+    /// Writes `bytes` to `key`, over whatever is there.
     async fn put_bytes(&self, key: &StoreKey, bytes: Bytes) -> Result<(), StoreError>;
 
     /// The whole file; `None` when there is none.
     async fn read(&self, key: &StoreKey) -> Result<Option<Bytes>, StoreError>;
 
-    /// The bytes in `range` (which must lie inside the file) as a stream; `None` when there is no file.
-    async fn stream(&self, key: &StoreKey, range: Range<u64>) -> Result<Option<ByteStream>, StoreError>;
+    /// The bytes in `range` (which must lie inside the file) as a stream; `None` when there is no file of `size_bytes`.
+    async fn stream(
+        &self,
+        key: &StoreKey,
+        range: Range<u64>,
+        size_bytes: u64,
+    ) -> Result<Option<ByteStream>, StoreError>;
 
     /// Deletes the file; fine when there is none.
     async fn delete(&self, key: &StoreKey) -> Result<(), StoreError>;

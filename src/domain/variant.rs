@@ -1,6 +1,6 @@
 //! A variant: a picture derived from an original by filters, in an output format.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::{format::OutputFormat, quality::Quality};
 
@@ -197,12 +197,20 @@ impl Variant {
     /// The name of this variant among those of its original.
     #[must_use]
     pub fn key(&self) -> VariantKey {
-        let filters = self.filters.iter().map(Filter::to_string);
-        let quality = self.quality.iter().map(Quality::to_string);
-        let still = self.still.then(|| "still".to_owned());
-        let extension = [self.format.extension().to_owned()];
-        let parts: Vec<String> = filters.chain(quality).chain(still).chain(extension).collect();
-        VariantKey(parts.join("&"))
+        // One allocation: a hit in memory is looked for by this.
+        let mut text = String::with_capacity(48);
+        // Nothing fails that is written to memory.
+        for filter in &self.filters {
+            let _written = write!(text, "{filter}&");
+        }
+        if let Some(quality) = self.quality {
+            let _written = write!(text, "{quality}&");
+        }
+        if self.still {
+            text.push_str("still&");
+        }
+        text.push_str(self.format.extension());
+        VariantKey(text)
     }
 }
 

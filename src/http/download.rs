@@ -14,7 +14,7 @@ use crate::{app::App, service::ingest::Rules};
 /// Downloads the picture at `url` and takes it in as if it had been uploaded.
 pub(super) async fn download(
     State(app): State<Arc<App>>,
-    query: Pairs,
+    query: Pairs<'static>,
 ) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
     let url = query.last("url").ok_or_else(|| ApiError::missing_parameter("url"))?;
     let mut download = app.fetcher.open(url).await?;

@@ -1,8 +1,10 @@
 //! What handlers read from a request: paths and queries, with our answers for those that cannot be read.
 
+use std::borrow::Cow;
+
 use axum::{
     extract::{FromRequestParts, Path, rejection::PathRejection},
-    http::request::Parts,
+    http::{Uri, request::Parts},
 };
 use serde::de::DeserializeOwned;
 
@@ -26,20 +28,26 @@ where
 }
 
 /// The query as pairs in their order, percent-decoded, `+` as a space; bytes that are not UTF-8 become U+FFFD.
-pub(super) struct Pairs(pub(super) Vec<(String, String)>);
+pub(super) struct Pairs<'a>(pub(super) Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl Pairs {
+impl<'a> Pairs<'a> {
+    /// Those of the query of `uri`, without a copy where nothing is encoded.
+    pub(super) fn of(uri: &'a Uri) -> Self {
+        Self(url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).collect())
+    }
+
     /// The value of the last pair with this key.
     pub(super) fn last(&self, key: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_ref())
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Pairs {
+impl<S: Send + Sync> FromRequestParts<S> for Pairs<'static> {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        let query = parts.uri.query().unwrap_or_default();
-        Ok(Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let pairs = Pairs::of(&parts.uri).0.into_iter();
+        Ok(Self(pairs.map(|(name, value)| (owned(name), owned(value))).collect()))
     }
 }

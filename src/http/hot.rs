@@ -47,7 +47,7 @@ const TOLD_EVERY_MILLIS: u64 = 10_000;
 const SWEPT_EVERY: Duration = Duration::from_secs(5);
 
 /// What is asked for: a name, and what is to be made of its picture.
-type Key = (Alias, VariantKey);
+pub(super) type Key = (Alias, VariantKey);
 
 /// A variant in memory.
 pub(super) struct Copy {
@@ -118,19 +118,21 @@ impl Hot {
 
     /// The copy, if there is one that counts. `touch` is told its name where that is due.
     pub(super) fn get(&self, key: &Key, touch: impl FnOnce(&Id)) -> Option<Arc<Copy>> {
-        let copies = self.copies.as_ref()?;
-        let found = copies.get(key);
-        if let Some(copy) = &found
-            && !self.tickets.is_valid(&copy.hash, copy.ticket)
-        {
-            copies.remove_if(key, |other| Arc::ptr_eq(other, copy));
+        let found = self.hit(key, touch);
+        if found.is_none() && self.copies.is_some() {
             self.misses.fetch_add(1, Ordering::Relaxed);
+        }
+        found
+    }
+
+    /// As [`Self::get`], and it is no miss when there is none: whoever asks so asks again by that.
+    pub(super) fn hit(&self, key: &Key, touch: impl FnOnce(&Id)) -> Option<Arc<Copy>> {
+        let copies = self.copies.as_ref()?;
+        let copy = copies.get(key)?;
+        if !self.tickets.is_valid(&copy.hash, copy.ticket) {
+            copies.remove_if(key, |other| Arc::ptr_eq(other, &copy));
             return None;
         }
-        let Some(copy) = found else {
-            self.misses.fetch_add(1, Ordering::Relaxed);
-            return None;
-        };
         self.hits.fetch_add(1, Ordering::Relaxed);
         let now = self.millis();
         if now.saturating_sub(copy.told_millis.load(Ordering::Relaxed)) >= TOLD_EVERY_MILLIS {
@@ -192,11 +194,21 @@ impl Hot {
 }
 
 impl Copy {
+    /// All of it.
+    pub(super) fn bytes(&self) -> Bytes {
+        self.bytes.clone()
+    }
+
+    /// The head of the answer to a request without conditions and ranges.
+    pub(super) fn head(&self) -> HeaderMap {
+        self.head.clone()
+    }
+
     /// The answer to a request for it.
     pub(super) async fn answer(&self, method: &Method, headers: &HeaderMap) -> Result<Response, ApiError> {
         if *method == Method::GET && is_plain(headers) {
-            let mut response = Response::new(Body::from(self.bytes.clone()));
-            *response.headers_mut() = self.head.clone();
+            let mut response = Response::new(Body::from(self.bytes()));
+            *response.headers_mut() = self.head();
             return Ok(response);
         }
         answer(method, headers, &self.representation, async |range| Ok(part(&self.bytes, &range))).await

@@ -48,19 +48,19 @@ pub(super) async fn import(
 }
 
 /// Removes a picture with all its aliases.
-pub(super) async fn purge(State(app): State<Arc<App>>, query: Pairs) -> Result<Json<Aliases>, ApiError> {
+pub(super) async fn purge(State(app): State<Arc<App>>, query: Pairs<'static>) -> Result<Json<Aliases>, ApiError> {
     let aliases = app.originals.purge(&named(&query)?).await?;
     Ok(Json(Aliases { aliases, msg: "ok" }))
 }
 
 /// Lists the aliases of a picture.
-pub(super) async fn aliases(State(app): State<Arc<App>>, query: Pairs) -> Result<Json<Aliases>, ApiError> {
+pub(super) async fn aliases(State(app): State<Arc<App>>, query: Pairs<'static>) -> Result<Json<Aliases>, ApiError> {
     let aliases = app.originals.aliases(&named(&query)?).await?;
     Ok(Json(Aliases { aliases, msg: "ok" }))
 }
 
 /// Tells the name of the file behind an alias.
-pub(super) async fn filename(State(app): State<Arc<App>>, query: Pairs) -> Result<Json<Filename>, ApiError> {
+pub(super) async fn filename(State(app): State<Arc<App>>, query: Pairs<'static>) -> Result<Json<Filename>, ApiError> {
     let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
     let original = app.originals.by_alias(&Alias::asked(alias)).await?;
     Ok(Json(Filename { filename: original.filename(), msg: "ok" }))
@@ -74,7 +74,7 @@ pub(super) async fn drop_variants(State(wired): State<Wired>) -> Result<StatusCo
 }
 
 /// The picture that `file` names, or `alias` where there is no `file`.
-fn named(query: &Pairs) -> Result<Named, ApiError> {
+fn named(query: &Pairs<'_>) -> Result<Named, ApiError> {
     match (query.last("file"), query.last("alias")) {
         (Some(file), _) => Ok(Named::File(file.to_owned())),
         (None, Some(alias)) => Ok(Named::Alias(Alias::asked(alias))),

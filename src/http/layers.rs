@@ -3,41 +3,52 @@
 use std::{any::Any, sync::Arc, time::Instant};
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, header::ALLOW},
+    body::Body,
+    extract::State,
+    http::{HeaderName, HeaderValue, Method, Request, Response as HttpResponse, header::ALLOW},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use tracing::Instrument as _;
 
-use super::error::ApiError;
+use super::{error::ApiError, request_id::RequestId};
 use crate::app::App;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_TOKEN: HeaderName = HeaderName::from_static("x-api-token");
 
 /// Gives each request an id, which stands in its log lines and in the answer, and logs how it ended.
-pub(super) async fn request(request: Request, next: Next) -> Response {
-    let id = nanoid::nanoid!(12, &nanoid::alphabet::SAFE);
-    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+pub(super) async fn request(request: Request<Body>, next: Next) -> Response {
+    let id = RequestId::new();
+    let span = span(&id, &request);
     async move {
         let began = Instant::now();
         let mut response = next.run(request).await;
         if let Some(cause) = response.extensions().get::<super::error::Cause>() {
             tracing::error!(cause = %cause.0, "the request failed");
         }
-        tracing::info!(status = response.status().as_u16(), millis = began.elapsed().as_millis(), "answered");
-        if let Ok(id) = HeaderValue::from_str(&id) {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
+        answered(&mut response, &id, began);
         response
     }
     .instrument(span)
     .await
 }
 
+/// What the log lines of a request have in common.
+pub(super) fn span<B>(id: &RequestId, request: &Request<B>) -> tracing::Span {
+    tracing::info_span!("request", id = id.as_str(), method = %request.method(), path = request.uri().path())
+}
+
+/// Logs an answer, and puts the id on it.
+pub(super) fn answered<B>(response: &mut HttpResponse<B>, id: &RequestId, began: Instant) {
+    tracing::info!(status = response.status().as_u16(), millis = began.elapsed().as_millis(), "answered");
+    if let Some(id) = id.header() {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+}
+
 /// Answers everything under `/internal` that does not bring the API key.
-pub(super) async fn api_key(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn api_key(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
     let path = request.uri().path();
     if path != "/internal" && !path.starts_with("/internal/") {
         return next.run(request).await;
@@ -61,12 +72,12 @@ pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Response {
 }
 
 /// The answer for a path that is none.
-pub(super) async fn unknown_path(request: Request) -> ApiError {
+pub(super) async fn unknown_path(request: Request<Body>) -> ApiError {
     ApiError::unknown_path(request.uri().path())
 }
 
 /// The answer for a method that the path does not take; `Allow` names those it does.
-pub(super) async fn method_not_allowed(request: Request) -> Response {
+pub(super) async fn method_not_allowed(request: Request<Body>) -> Response {
     let allow = match request.uri().path() {
         "/image" | "/internal/import" | "/internal/purge" => "POST",
         "/image/download" => "GET",

@@ -174,13 +174,18 @@ impl Scrape {
         page.gauge("cache_counted", help, self.cache.is_counted.into())?;
         let tiers = |memory, disk| [("memory", memory), ("disk", disk)];
         let hits = tiers(self.hot.hits, self.cache.hits);
-        page.counters("cache_hits", "Variants that were found, by tier", "tier", &hits)?;
+        let help = "Variants that were found, by tier; in memory small originals too";
+        page.counters("cache_hits", help, "tier", &hits)?;
         let misses = tiers(self.hot.misses, self.cache.misses);
         let help = "Variants that were not found, by tier: those not in memory are looked for on the disk, if the picture is there";
         page.counters("cache_misses", help, "tier", &misses)?;
-        page.bytes("hot_cache", "Bytes of variants in memory", self.hot.bytes)?;
+        page.bytes("hot_cache", "Bytes of variants and small originals in memory", self.hot.bytes)?;
         page.bytes("hot_cache_limit", "Bytes that variants may have in memory", self.hot.limit_bytes)?;
-        page.gauge("hot_cache_variants", "Variants in memory", self.hot.copies)?;
+        page.gauge("hot_cache_variants", "Variants and small originals in memory", self.hot.copies)?;
+        let help = "Variants that were answered and are not stored yet";
+        page.gauge("cache_pending_writes", help, self.cache.on_their_way as u64)?;
+        let help = "Variants that were answered and could not be stored";
+        page.counter("cache_failed_writes", help, self.cache.not_kept)?;
         let evicted: Vec<(&str, u64)> = Eviction::ALL.map(Eviction::name).into_iter().zip(self.cache.evicted).collect();
         let help = "Variants deleted because there were too many bytes (size), or because nobody asked for them (age)";
         page.counters("cache_evictions", help, "reason", &evicted)
@@ -328,7 +333,14 @@ mod tests {
             in_flight: 14,
             given_up: (15, 16),
             late: (20, [21, 22, 23]),
-            cache: CacheStats { hits: 24, misses: 25, evicted: [26, 27], is_counted: true },
+            cache: CacheStats {
+                hits: 24,
+                misses: 25,
+                evicted: [26, 27],
+                on_their_way: 38,
+                not_kept: 39,
+                is_counted: true,
+            },
             cache_limit_bytes: 28,
             hot: HotStats { hits: 33, misses: 34, copies: 35, bytes: 36, limit_bytes: 37 },
             held: [Held { files: 29, bytes: 30 }, Held { files: 31, bytes: 32 }],
@@ -360,6 +372,8 @@ mod tests {
                 "glimt_hot_cache_bytes 36",
                 "glimt_hot_cache_limit_bytes 37",
                 "glimt_hot_cache_variants 35",
+                "glimt_cache_pending_writes 38",
+                "glimt_cache_failed_writes_total 39",
                 r#"glimt_cache_evictions_total{reason="size"} 26"#,
                 r#"glimt_cache_evictions_total{reason="age"} 27"#,
                 r#"glimt_engine_jobs_total{engine="gpu"} 1"#,

@@ -1,48 +1,99 @@
 //! `GET /image/original/{alias}`: the stored picture.
 
-use std::sync::Arc;
-
 use axum::{
+    body::Body,
     extract::State,
-    http::{HeaderMap, Method},
+    http::{HeaderMap, Method, Uri},
     response::Response,
 };
 
 use super::{
+    Wired,
     caching::{Representation, answer},
     error::ApiError,
     extract::Params,
+    hot::{Key, part},
 };
-use crate::{app::App, domain::Alias, service::originals::Original};
+use crate::{
+    domain::{Alias, VariantKey},
+    service::{originals::Original, tickets::Ticket},
+};
+
+/// The largest picture of which a copy is kept in memory, as of variants: what is shown on a page as it is. Photos would push out
+/// hundreds of thumbnails each.
+const LARGEST_COPY_BYTES: u64 = 256 * 1024;
+
+/// Stands where copies of variants have their text. None of those is this one: they end in an extension.
+const UNCHANGED: &str = "original";
+
+/// What a copy of the picture that `uri` asks for is named by in memory. A name that is encoded is left to the router.
+pub(super) fn key(uri: &Uri) -> Option<Key> {
+    let alias = uri.path().strip_prefix("/image/original/")?;
+    let is_plain = !alias.is_empty() && !alias.contains(['%', '/']);
+    is_plain.then(|| key_of(alias))
+}
+
+fn key_of(alias: &str) -> Key {
+    (Alias::asked(alias), VariantKey::stored(UNCHANGED))
+}
 
 /// Serves the stored bytes.
 pub(super) async fn original(
-    State(app): State<Arc<App>>,
+    State(wired): State<Wired>,
     method: Method,
     Params(alias): Params<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let original = app.originals.by_alias(&Alias::asked(&alias)).await?;
-    serve(&app, &method, &headers, &original).await
+    let key = key_of(&alias);
+    if let Some(copy) = wired.hot.get(&key, |_| {}) {
+        return copy.answer(&method, &headers).await;
+    }
+    let (original, ticket) = wired.app.originals.with_ticket(&key.0).await?;
+    serve(&wired, &method, &headers, &original, ticket.map(|ticket| (&key, ticket))).await
 }
 
-/// The stored bytes of `original` as this request wants them.
+/// The stored bytes of `original` as this request wants them, of which a copy is kept under the name that comes with a ticket.
 pub(super) async fn serve(
-    app: &App,
+    wired: &Wired,
     method: &Method,
     headers: &HeaderMap,
     original: &Original,
+    copy: Option<(&Key, Ticket)>,
 ) -> Result<Response, ApiError> {
+    let Wired { app, hot } = wired;
+    let size_bytes = original.record.size_bytes;
     let representation = Representation {
         etag: original.hash,
-        size_bytes: original.record.size_bytes,
+        size_bytes,
         modified_secs: original.record.created_secs,
         media_type: original.record.details.format.media_type(),
     };
     let key = original.key();
-    answer(method, headers, &representation, async |range| match app.store.stream(&key, range).await? {
-        Some(bytes) => Ok(axum::body::Body::from_stream(bytes)),
-        None => Err(ApiError::internal(format!("the stored file {key} is missing"))),
+    let missing = || ApiError::internal(format!("the stored file {key} is missing, or has another size"));
+    answer(method, headers, &representation, async |range| {
+        let is_small = size_bytes <= LARGEST_COPY_BYTES.min(hot.largest());
+        if let Some((name, ticket)) = copy.filter(|_| is_small && range == (0..size_bytes)) {
+            let bytes = app.store.read(&key).await?.filter(|bytes| bytes.len() as u64 == size_bytes);
+            let bytes = bytes.ok_or_else(missing)?;
+            hot.put(name.clone(), (original.hash, ticket), representation, &bytes);
+            return Ok(part(&bytes, &range));
+        }
+        let stream = app.store.stream(&key, range, size_bytes).await?;
+        Ok(Body::from_stream(stream.ok_or_else(missing)?))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_names_are_looked_for_before_the_router() {
+        let named = |uri: &'static str| key(&Uri::from_static(uri)).map(|(alias, _)| alias.to_string());
+        assert_eq!(named("/image/original/a.jpg?x=y").unwrap(), "a.jpg");
+        for other in ["/image/original/", "/image/original/a%20b.jpg", "/image/original/a/b", "/image/a.jpg", "/"] {
+            assert_eq!(named(other), None, "{other}");
+        }
+    }
 }

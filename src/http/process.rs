@@ -5,7 +5,7 @@ use std::ops::Range;
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, Method},
+    http::{HeaderMap, Method, Uri},
     response::Response,
 };
 
@@ -14,15 +14,16 @@ use super::{
     caching::{Representation, answer, passing},
     error::ApiError,
     extract::{Pairs, Params},
-    hot::part,
+    hot::{Key, part},
     layers::not_allowed,
     original,
 };
 use crate::{
     app::Rules,
-    domain::{Alias, Filter, OutputFormat, Quality, Variant, VariantKey},
+    domain::{Alias, Filter, OutputFormat, Quality, Variant},
     service::{
         ServiceError,
+        cache::is_whole,
         originals::Original,
         process::{Answer, Made},
         tickets::Ticket,
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// The filters of the query in their order: those that are none of ours, or not in the whitelist, are passed over.
-fn filters(query: &Pairs, rules: &Rules) -> Result<Vec<Filter>, ServiceError> {
+fn filters(query: &Pairs<'_>, rules: &Rules) -> Result<Vec<Filter>, ServiceError> {
     let allowed = |name: &str| rules.whitelist.as_ref().is_none_or(|list| list.contains(name));
     query
         .0
@@ -42,18 +43,26 @@ fn filters(query: &Pairs, rules: &Rules) -> Result<Vec<Filter>, ServiceError> {
 }
 
 /// The quality that the query asks for, the last one. It comes under the whitelist as a filter does: it makes variants as well.
-fn quality(query: &Pairs, rules: &Rules) -> Result<Option<Quality>, ServiceError> {
+fn quality(query: &Pairs<'_>, rules: &Rules) -> Result<Option<Quality>, ServiceError> {
     let allowed = rules.whitelist.as_ref().is_none_or(|list| list.contains(Quality::NAME));
     let asked = query.last(Quality::NAME).filter(|_| allowed);
     Ok(asked.map(Quality::parse).transpose()?)
 }
 
 /// The variant that is asked for.
-fn asked(extension: &str, query: &Pairs, rules: &Rules) -> Result<Variant, ServiceError> {
+fn asked(extension: &str, query: &Pairs<'_>, rules: &Rules) -> Result<Variant, ServiceError> {
     let format = OutputFormat::from_extension(extension)
         .ok_or_else(|| ServiceError::UnknownFormat { got: extension.chars().take(40).collect() })?;
     let variant = Variant::new(&filters(query, rules)?, format)?;
     Ok(variant.with_quality(quality(query, rules)?))
+}
+
+/// What a copy of the variant that `uri` asks for is named by in memory; `None` where it asks for none, or for one that cannot be.
+pub(super) fn key(uri: &Uri, rules: &Rules) -> Option<Key> {
+    let extension = uri.path().strip_prefix("/image/process.")?;
+    let query = Pairs::of(uri);
+    let variant = asked(extension, &query, rules).ok()?;
+    Some((Alias::asked(query.last("src")?), variant.key()))
 }
 
 /// Who asks for what, and whether a copy of it may be kept in memory.
@@ -63,7 +72,7 @@ struct Asked<'a> {
     original: &'a Original,
     variant: &'a Variant,
     /// The name in memory, and the ticket.
-    copy: Option<(&'a (Alias, VariantKey), Ticket)>,
+    copy: Option<(&'a Key, Ticket)>,
 }
 
 /// Serves the variant that the query describes: from memory, from the disk, or made now. The alias is looked up before anything is refused: an
@@ -72,7 +81,7 @@ pub(super) async fn process(
     State(wired): State<Wired>,
     method: Method,
     name: Result<Params<String>, ApiError>,
-    query: Pairs,
+    query: Pairs<'static>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Params(name) = name?;
@@ -94,10 +103,10 @@ pub(super) async fn process(
         return copy.answer(&method, &headers).await;
     }
     let (original, ticket) = app.originals.with_ticket(&key.0).await?;
-    if original.is_already(&variant) {
-        return original::serve(app, &method, &headers, &original).await;
-    }
     let copy = ticket.map(|ticket| (&key, ticket));
+    if original.is_already(&variant) {
+        return original::serve(&wired, &method, &headers, &original, copy).await;
+    }
     let asked = Asked { method: &method, headers: &headers, original: &original, variant: &variant, copy };
     // A variant whose file was lost is made again. Twice: one that was made may be evicted before it is read.
     for _ in 0..3 {
@@ -146,12 +155,14 @@ fn representation(variant: &Variant, made: &Made) -> Representation {
     }
 }
 
-/// The bytes of a range of the variant, of which a copy is kept if it may be; `missing` is set when its file is not there.
+/// The bytes of a range of the variant, of which a copy is kept if it may be; `missing` is set when its file is not there, or not
+/// what was put there: it is not synced, so a power cut may have cut it. What is read whole is held against its hash, the rest
+/// against its size.
 async fn body(
     wired: &Wired,
     made: &Made,
     range: Range<u64>,
-    copy: Option<(&(Alias, VariantKey), Ticket, &Representation)>,
+    copy: Option<(&Key, Ticket, &Representation)>,
     missing: &mut bool,
 ) -> Result<Body, ApiError> {
     let Wired { app, hot } = wired;
@@ -160,7 +171,7 @@ async fn body(
     let bytes = match &made.bytes {
         Some(bytes) => Some(bytes.clone()),
         None if copy.is_some() => {
-            let bytes = app.store.read(&made.key).await?;
+            let bytes = app.store.read(&made.key).await?.filter(|bytes| is_whole(&made.record, bytes));
             *missing = bytes.is_none();
             Some(bytes.unwrap_or_default())
         }
@@ -174,7 +185,7 @@ async fn body(
         }
         return Ok(part(&bytes, &range));
     }
-    let stream = app.store.stream(&made.key, range).await?;
+    let stream = app.store.stream(&made.key, range, made.record.size_bytes).await?;
     *missing = stream.is_none();
     Ok(stream.map_or_else(Body::empty, Body::from_stream))
 }

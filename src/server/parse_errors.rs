@@ -12,6 +12,8 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::http::RequestId;
+
 /// Longer than any answer that has no body.
 const LONGEST: usize = 512;
 
@@ -44,7 +46,8 @@ fn completed(written: &[u8]) -> Option<Vec<u8>> {
         _ => return None,
     };
     let body = format!("{{\"code\":\"{code}\",\"msg\":\"{msg}\"}}");
-    let id = nanoid::nanoid!(12, &nanoid::alphabet::SAFE);
+    let id = RequestId::new();
+    let id = id.as_str();
     tracing::debug!(id, code, "answered a request that cannot be parsed");
     let length = body.len();
     let headers = format!("content-type: application/json\r\nx-request-id: {id}\r\ncontent-length: {length}");

@@ -14,17 +14,25 @@ use std::{
 };
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
-use super::{ServiceError, locks::HashLocks, tickets::Tickets};
+use super::{
+    ServiceError,
+    locks::HashLocks,
+    tickets::{Ticket, Tickets},
+};
 use crate::{
     domain::{Hash, VariantKey},
     repo::{Repo, VariantRecord},
     store::{Class, Store, StoreKey, VariantName},
 };
 
+mod keeping;
 mod order;
 mod upkeep;
+
+use keeping::Keeping;
 
 pub use order::Id;
 use order::Order;
@@ -70,8 +78,21 @@ pub struct CacheStats {
     pub misses: u64,
     /// Variants evicted, in the order of [`Eviction::ALL`].
     pub evicted: [u64; 2],
+    /// Variants that were answered and are not stored yet.
+    pub on_their_way: usize,
+    /// Variants that were answered and could not be stored.
+    pub not_kept: u64,
     /// Whether all that an earlier run left has been counted.
     pub is_counted: bool,
+}
+
+/// A variant that is there.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What is known of it.
+    pub record: VariantRecord,
+    /// Its bytes, while they are on their way to the disk.
+    pub bytes: Option<Bytes>,
 }
 
 /// The variants on the disk.
@@ -82,6 +103,7 @@ pub struct Cache {
     locks: Arc<HashLocks>,
     tickets: Arc<Tickets>,
     order: Mutex<Order>,
+    keeping: Keeping,
     /// Told when there is something for the upkeep to do.
     wake: Notify,
     /// Rows were removed whose files are still there.
@@ -108,6 +130,7 @@ impl Cache {
             locks,
             tickets,
             order: Mutex::default(),
+            keeping: Keeping::default(),
             wake: Notify::new(),
             is_dropped: AtomicBool::new(false),
             is_counted: AtomicBool::new(false),
@@ -127,8 +150,8 @@ impl Cache {
     ///
     /// # Errors
     /// When the repo fails.
-    pub async fn find(&self, hash: &Hash, key: &VariantKey) -> Result<Option<VariantRecord>, ServiceError> {
-        let found = self.repo.variant(hash, key).await?;
+    pub async fn find(&self, hash: &Hash, key: &VariantKey) -> Result<Option<Found>, ServiceError> {
+        let found = self.look(hash, key).await?;
         if found.is_some() {
             self.hits.fetch_add(1, Ordering::Relaxed);
             self.touch(&Self::id(*hash, key));
@@ -142,8 +165,20 @@ impl Cache {
     ///
     /// # Errors
     /// When the repo fails.
-    pub(super) async fn look(&self, hash: &Hash, key: &VariantKey) -> Result<Option<VariantRecord>, ServiceError> {
-        Ok(self.repo.variant(hash, key).await?)
+    pub(super) async fn look(&self, hash: &Hash, key: &VariantKey) -> Result<Option<Found>, ServiceError> {
+        // In this order: it is taken off the way when its row is there.
+        if let Some((found, ticket)) = self.keeping.get(hash, key)
+            && self.tickets.is_valid(hash, ticket)
+        {
+            return Ok(Some(found));
+        }
+        let record = self.repo.variant(hash, key).await?;
+        Ok(record.map(|record| Found { record, bytes: None }))
+    }
+
+    /// What [`Self::keep_later`] wants of who is about to make a variant; `None` while something of the picture is deleted.
+    pub(super) fn ticket(&self, hash: &Hash) -> Option<Ticket> {
+        self.tickets.take(hash)
     }
 
     /// Notes in memory that the variant was used now.
@@ -151,19 +186,24 @@ impl Cache {
         self.order().touch(id, now_micros());
     }
 
-    /// Stores a variant and records it. `false`, and nothing is kept, when its original was deleted meanwhile.
+    /// Stores a variant and records it. `false`, and nothing is kept, when its original was deleted meanwhile, or the ticket
+    /// does not count any more.
     ///
     /// # Errors
     /// A fault of store or repo.
-    pub(super) async fn keep(
+    async fn keep(
         &self,
         stored: &StoreKey,
         key: &VariantKey,
         record: VariantRecord,
         bytes: Bytes,
+        ticket: Ticket,
     ) -> Result<bool, ServiceError> {
         let hash = *stored.hash();
         let held = self.locks.lock([hash]).await;
+        if !self.tickets.is_valid(&hash, ticket) {
+            return Ok(false);
+        }
         self.store.put_bytes(stored, bytes).await?;
         let kept = self.repo.add_variant(&hash, key, record).await?;
         if kept {
@@ -178,17 +218,26 @@ impl Cache {
         Ok(kept)
     }
 
-    /// Forgets a variant whose file was not found, unless it is there by now.
+    /// Forgets a variant whose file was not found, or not found whole, unless it is there by now.
     ///
     /// # Errors
     /// A fault of store or repo.
     pub(super) async fn forget_lost(&self, stored: &StoreKey, key: &VariantKey) -> Result<(), ServiceError> {
         let hash = *stored.hash();
         let _held = self.locks.lock([hash]).await;
+        let record = self.repo.variant(&hash, key).await?;
+        let bytes = self.store.read(stored).await?;
         // Evicted and made again between two looks of the caller: nothing is lost.
-        if self.store.size(stored).await?.is_none() {
-            self.repo.remove_variants(vec![(hash, key.clone())]).await?;
-            self.order().remove(&Self::id(hash, key));
+        if let (Some(record), Some(bytes)) = (&record, &bytes)
+            && is_whole(record, bytes)
+        {
+            return Ok(());
+        }
+        self.repo.remove_variants(vec![(hash, key.clone())]).await?;
+        self.order().remove(&Self::id(hash, key));
+        if bytes.is_some() {
+            tracing::warn!(file = %stored, "a variant was damaged, and is made again");
+            self.store.delete(stored).await?;
         }
         Ok(())
     }
@@ -206,6 +255,8 @@ impl Cache {
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
             evicted: self.evicted.each_ref().map(|count| count.load(Ordering::Relaxed)),
+            on_their_way: self.keeping.len(),
+            not_kept: self.keeping.failed(),
             is_counted: self.is_counted.load(Ordering::Relaxed),
         }
     }
@@ -223,6 +274,12 @@ impl Cache {
     fn order(&self) -> MutexGuard<'_, Order> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether these are the bytes of the variant. Its file is not synced, so a power cut may leave another.
+#[must_use]
+pub fn is_whole(record: &VariantRecord, bytes: &[u8]) -> bool {
+    bytes.len() as u64 == record.size_bytes && *record.etag.as_bytes() == <[u8; 32]>::from(Sha256::digest(bytes))
 }
 
 /// Microseconds since 1970, now.

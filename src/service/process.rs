@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     ServiceError,
-    cache::Cache,
+    cache::{Cache, Found},
     flight::Flight,
     late::{Late, Reason, Waited},
     now_secs,
@@ -135,8 +135,8 @@ impl Process {
         }
         let key = variant.key();
         let stored = StoreKey::Variant { hash: original.hash, key: key.clone(), format: variant.format() };
-        if let Some(record) = self.cache.find(&original.hash, &key).await? {
-            return Ok(Answer::Made(Made { key: stored, record, bytes: None }));
+        if let Some(Found { record, bytes }) = self.cache.find(&original.hash, &key).await? {
+            return Ok(Answer::Made(Made { key: stored, record, bytes }));
         }
         let plan = self.plan(original, &ops(variant.filters()))?;
         let size = plan.output();
@@ -180,8 +180,8 @@ impl Process {
     pub async fn variant(self: &Arc<Self>, original: &Original, variant: Variant) -> Result<Made, ServiceError> {
         let key = variant.key();
         let stored = StoreKey::Variant { hash: original.hash, key: key.clone(), format: variant.format() };
-        if let Some(record) = self.cache.find(&original.hash, &key).await? {
-            return Ok(Made { key: stored, record, bytes: None });
+        if let Some(Found { record, bytes }) = self.cache.find(&original.hash, &key).await? {
+            return Ok(Made { key: stored, record, bytes });
         }
         let flight_key = (original.hash, key, self.dropped.load(Ordering::Acquire));
         let (this, original) = (Arc::clone(self), original.clone());
@@ -222,9 +222,10 @@ impl Process {
         share: Option<OwnedSemaphorePermit>,
     ) -> Result<Made, ServiceError> {
         let key = variant.key();
+        let ticket = self.cache.ticket(&original.hash);
         // Whoever came just after the last one finished finds its row.
-        if let Some(record) = self.cache.look(&original.hash, &key).await? {
-            return Ok(Made { key: stored, record, bytes: None });
+        if let Some(Found { record, bytes }) = self.cache.look(&original.hash, &key).await? {
+            return Ok(Made { key: stored, record, bytes });
         }
         let details = original.record.details;
         let ops = ops(variant.filters());
@@ -249,11 +250,11 @@ impl Process {
             encoded = self.encoded(&work, peak_bytes.max(at_least), Source::Any).await?;
         }
         drop(work);
-        let encoded = encoded.ok_or(ServiceError::Panicked)?;
-        let this = Arc::clone(&self);
-        // In a task of its own: callers that go away must not stop this between a file and its row.
-        let keeping = tokio::spawn(async move { this.keep(&key, stored, Bytes::from(encoded)).await });
-        keeping.await.map_err(|_panicked| ServiceError::Panicked)?
+        let Encoded { bytes, etag } = encoded.ok_or(ServiceError::Panicked)?;
+        let record = VariantRecord { etag, size_bytes: bytes.len() as u64, created_secs: now_secs() };
+        // The answer does not wait for the disk.
+        self.cache.keep_later(stored.clone(), key, record, bytes.clone(), ticket).await;
+        Ok(Made { key: stored, record, bytes: Some(bytes) })
     }
 
     /// What it takes to make a variant of a JPEG that comes divided, if our own decoder takes it: `None` where none comes so.
@@ -278,7 +279,7 @@ impl Process {
         work: &Arc<Work>,
         peak_bytes: u64,
         source: Source,
-    ) -> Result<Option<Vec<u8>>, ServiceError> {
+    ) -> Result<Option<Encoded>, ServiceError> {
         let reservation = self.pool.reserve(peak_bytes).await?;
         let key = work.original.key();
         let bytes = self.store.read(&key).await?.ok_or_else(|| ServiceError::FileMissing(key.to_string()))?;
@@ -294,34 +295,38 @@ impl Process {
                         let picture = made.into_iter().next().ok_or(ServiceError::Panicked)?;
                         picture.into_pixmap().map_err(|_broken| ServiceError::Panicked)
                     });
-                    return animated.map(Some);
+                    return Ok(Some(Encoded::from(animated?)));
                 }
                 let Some((picture, plan)) = decode(&bytes, &budget, &work, &options.plan, source)? else {
                     return Ok(None);
                 };
                 drop(bytes);
-                let plan = plan.with_form(form(&picture, ops, format, settings));
+                let plan = plan.with_form(form(&picture, &work.ops, format, settings));
                 if plan.is_identity() {
-                    return Ok(Some(codec::encode_picture(&picture, format, settings)?));
+                    return Ok(Some(Encoded::from(codec::encode_picture(&picture, format, settings)?)));
                 }
                 let mut made = exec::run_all(&plan, (&picture).into(), &engines, stop)?;
                 drop(picture);
                 let picture = made.pop().ok_or(ServiceError::Panicked)?;
-                Ok(Some(codec::encode_picture(&picture, format, settings)?))
+                Ok(Some(Encoded::from(codec::encode_picture(&picture, format, settings)?)))
             })
             .await
     }
+}
 
-    /// Stores a variant and records it, unless its original was deleted meanwhile: then it is answered to those who
-    /// asked before that, and not kept.
-    async fn keep(&self, key: &VariantKey, stored: StoreKey, bytes: Bytes) -> Result<Made, ServiceError> {
-        let record = VariantRecord {
-            etag: Hash::from_bytes(Sha256::digest(&bytes).into()),
-            size_bytes: bytes.len() as u64,
-            created_secs: now_secs(),
-        };
-        self.cache.keep(&stored, key, record, bytes.clone()).await?;
         Ok(Made { key: stored, record, bytes: Some(bytes) })
+    }
+}
+
+/// A variant as it leaves the pool.
+struct Encoded {
+    bytes: Bytes,
+    etag: Hash,
+}
+
+impl From<Vec<u8>> for Encoded {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { etag: Hash::from_bytes(Sha256::digest(&bytes).into()), bytes: bytes.into() }
     }
 }
 

@@ -84,6 +84,15 @@ impl StoreKey {
             Self::Original { hash, .. } | Self::Variant { hash, .. } => hash,
         }
     }
+
+    /// Whether its bytes can be made again, and need not survive a power cut.
+    #[must_use]
+    pub const fn can_be_made_again(&self) -> bool {
+        match self {
+            Self::Original { .. } => false,
+            Self::Variant { .. } => true,
+        }
+    }
 }
 
 /// The relative path of a listed file, with `/` between parts.

@@ -61,8 +61,15 @@ impl Store for MemoryStore {
         Ok(self.files().get(&key.to_string()).map(|(_, bytes)| bytes.clone()))
     }
 
-    async fn stream(&self, key: &StoreKey, range: Range<u64>) -> Result<Option<ByteStream>, StoreError> {
-        let Some(bytes) = self.read(key).await? else { return Ok(None) };
+    async fn stream(
+        &self,
+        key: &StoreKey,
+        range: Range<u64>,
+        size_bytes: u64,
+    ) -> Result<Option<ByteStream>, StoreError> {
+        let Some(bytes) = self.read(key).await?.filter(|bytes| bytes.len() as u64 == size_bytes) else {
+            return Ok(None);
+        };
         let slice = usize::try_from(range.start)
             .ok()
             .zip(usize::try_from(range.end).ok())

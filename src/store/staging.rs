@@ -67,9 +67,20 @@ pub enum StagingError {
 
 /// A file's path that is unlinked on drop, unless it was moved away.
 #[derive(Debug)]
-struct Temporary {
+pub(super) struct Temporary {
     path: PathBuf,
     moved: bool,
+}
+
+impl Temporary {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// It was renamed: nothing is left to delete.
+    pub(super) fn moved(mut self) {
+        self.moved = true;
+    }
 }
 
 impl Drop for Temporary {
@@ -156,6 +167,13 @@ impl Staging {
         Ok(Staged { hash: Hash::from_bytes(hasher.finalize().into()), size_bytes, temporary })
     }
 
+    /// Writes `bytes` to a file whose hash nobody asks for. Blocks on file calls.
+    pub(super) fn write_blocking(&self, bytes: &[u8]) -> io::Result<Temporary> {
+        let temporary = self.name();
+        fs::File::create_new(&temporary.path)?.write_all(bytes)?;
+        Ok(temporary)
+    }
+
     /// A path nobody has: the folder was empty when this process took it, and numbers are given once.
     fn name(&self) -> Temporary {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -237,8 +255,8 @@ impl Staged {
     }
 
     /// It was renamed: nothing is left to delete.
-    pub(super) fn moved(mut self) {
-        self.temporary.moved = true;
+    pub(super) fn moved(self) {
+        self.temporary.moved();
     }
 }
 

@@ -40,7 +40,7 @@ async fn absent_things_are_absent(store: &dyn Store) {
     assert!(store.list().await.unwrap().is_empty());
     for key in [original(1), variant(1, 64)] {
         assert!(store.read(&key).await.unwrap().is_none());
-        assert!(store.stream(&key, 0..1).await.unwrap().is_none());
+        assert!(store.stream(&key, 0..1, 1).await.unwrap().is_none());
         store.delete(&key).await.unwrap();
     }
     store.delete_variants(&hash(1)).await.unwrap();
@@ -66,7 +66,7 @@ async fn ranges_are_exact(store: &dyn Store) {
     let bytes = store.read(&original(1)).await.unwrap().unwrap();
     let length = bytes.len() as u64;
     for range in [0..length, 0..0, 0..1, 5..70_000, 262_143..262_145, length - 1..length, length..length] {
-        let stream = store.stream(&original(1), range.clone()).await.unwrap().unwrap();
+        let stream = store.stream(&original(1), range.clone(), length).await.unwrap().unwrap();
         let got: Vec<Bytes> = stream.try_collect().await.unwrap();
         assert!(got.iter().all(|piece| !piece.is_empty()));
         let slice = &bytes[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
@@ -74,7 +74,10 @@ async fn ranges_are_exact(store: &dyn Store) {
         // The control: the comparison does see a shift by one.
         assert!(slice.len() < 2 || got.concat()[1..] != slice[..slice.len() - 1], "{range:?}");
     }
-    assert!(store.stream(&original(1), 0..length + 1).await.is_err(), "past the end");
+    assert!(store.stream(&original(1), 0..length + 1, length).await.is_err(), "past the end");
+    for other in [length - 1, length + 1] {
+        assert!(store.stream(&original(1), 0..1, other).await.unwrap().is_none(), "of another size");
+    }
 }
 
 async fn listing_and_deleting(store: &dyn Store) {

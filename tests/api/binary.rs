@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use glimt::config::TlsFiles;
+
 use crate::client::Client;
 
 /// How long the program may take to start or to stop.
@@ -65,11 +67,24 @@ impl Running {
     }
 
     /// Starts this command, which serves on this port, and waits until it is ready.
-    pub(crate) async fn ready(mut command: Command, port: u16) -> Self {
+    pub(crate) async fn ready(command: Command, port: u16) -> Self {
+        let client = Client::new(&format!("http://127.0.0.1:{port}"));
+        Self::ready_for(client, command, port).await
+    }
+
+    /// Starts the program on `path` with TLS, and waits until it is ready for this client.
+    pub(crate) async fn over_tls(path: &Path, files: &TlsFiles, http: reqwest::Client) -> Self {
+        let port = free_port();
+        let mut command = glimt();
+        command.arg("--path").arg(path).arg("--addr").arg(format!("127.0.0.1:{port}"));
+        command.env("GLIMT_BACKEND", "cpu").env("GLIMT_TLS_CERT", &files.cert).env("GLIMT_TLS_KEY", &files.key);
+        Self::ready_for(Client::over(http, &format!("https://localhost:{port}")), command, port).await
+    }
+
+    async fn ready_for(client: Client, mut command: Command, port: u16) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         command.stdout(log.reopen().unwrap()).stderr(log.reopen().unwrap());
         let child = command.spawn().unwrap();
-        let client = Client::new(&format!("http://127.0.0.1:{port}"));
         let mut running = Self { child, client, port, log };
         let begun = Instant::now();
         loop {

@@ -6,7 +6,7 @@ use crate::{
     app::App,
     metrics::scraped,
     pictures::{jpeg, png},
-    stored::{eventually, eventually_async},
+    stored::{Stored, eventually, eventually_async},
 };
 
 fn size(files: &[PathBuf]) -> u64 {
@@ -22,6 +22,7 @@ pub(crate) async fn counts_are_those_of_the_disk(app: &App) -> BTreeMap<String, 
         let at = |name: &str, class: &str| counted[&format!("glimt_stored_{name}{{class=\"{class}\"}}")];
         let (originals, variants) = (app.stored().originals(), app.stored().variants());
         let is_so = counted["glimt_cache_counted"] == 1.0
+            && counted["glimt_cache_pending_writes"] == 0.0
             && at("bytes", "variants") <= counted["glimt_cache_limit_bytes"]
             && at("bytes", "variants") == size(&variants) as f64
             && at("files", "variants") == variants.len() as f64
@@ -43,6 +44,7 @@ async fn variants_stay_under_the_limit_and_those_not_asked_for_go_first() {
     .await;
     let uploaded = app.upload(&jpeg(1, 800, 600)).await;
     let first = app.process("png", &uploaded.file, "thumbnail=100").await.body;
+    app.stored().keeps(1).await;
     let file = app.stored().variants().remove(0);
     let mut made = first.len();
     for side in 101..160 {
@@ -107,7 +109,71 @@ async fn variants_that_were_deleted_by_hand_are_not_counted_and_made_again() {
     let app = App::on(data, |_| {}).await;
     counts_are_those_of_the_disk(&app).await;
     assert_eq!(app.process("webp", &uploaded.file, "thumbnail=50").await.body, before.body);
-    assert_eq!(app.stored().variants().len(), 1);
+    app.stored().keeps(1).await;
     counts_are_those_of_the_disk(&app).await;
     app.stop_with(&[uploaded]).await;
+}
+
+const NOT_KEPT: &str = "glimt_cache_failed_writes_total";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variant_that_cannot_be_stored_is_answered_all_the_same_and_counted() {
+    let app = App::with(|config| config.hot_cache_bytes = 0).await;
+    let uploaded = app.upload(&png(1, 300, 200)).await;
+    let folder = app.data().join("variants");
+    std::fs::write(&folder, b"in the way").unwrap();
+    let made = app.process("webp", &uploaded.file, "thumbnail=50").await;
+    made.is_image("image/webp");
+    eventually_async("the failure to be counted", async || scraped(&app).await[NOT_KEPT] == 1.0).await;
+    app.stored().is_idle().await;
+    std::fs::remove_file(&folder).unwrap();
+    let again = app.process("webp", &uploaded.file, "thumbnail=50").await;
+    assert_eq!(again.body, made.body);
+    app.stored().keeps(1).await;
+    let counted = counts_are_those_of_the_disk(&app).await;
+    assert_eq!((counted[NOT_KEPT], counted["glimt_cache_misses_total{tier=\"disk\"}"]), (1.0, 2.0));
+    app.stop_with(&[uploaded]).await;
+}
+
+/// What a power cut may leave, since variants are not synced: a file that is cut, is empty, or is of the right size and holds nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variant_that_a_crash_has_cut_is_made_again() {
+    for hot_cache_bytes in [0, 64 * 1024 * 1024] {
+        let app = App::start().await;
+        let uploaded = app.upload(&png(1, 300, 200)).await;
+        let sides = [50, 60, 70];
+        let mut bodies = Vec::new();
+        for side in sides {
+            bodies.push(app.process("webp", &uploaded.file, &format!("thumbnail={side}")).await.body);
+        }
+        let data = app.stop_keeping(std::slice::from_ref(&uploaded)).await;
+        let tear = |files: Vec<PathBuf>| {
+            for (number, file) in files.into_iter().enumerate() {
+                let length = std::fs::metadata(&file).unwrap().len();
+                let left = match number {
+                    0 => vec![7; usize::try_from(length / 2).unwrap()],
+                    // From the disk without the copy in memory only the size is looked at.
+                    1 if hot_cache_bytes > 0 => vec![0; usize::try_from(length).unwrap()],
+                    _ => Vec::new(),
+                };
+                std::fs::write(&file, left).unwrap();
+            }
+        };
+        // Found at start, and found by a request.
+        tear(Stored::at(data.path()).variants());
+        let app = App::on(data, |config| config.hot_cache_bytes = hot_cache_bytes).await;
+        for round in 0..2 {
+            for (side, body) in sides.into_iter().zip(&bodies) {
+                let answer = app.process("webp", &uploaded.file, &format!("thumbnail={side}")).await;
+                answer.is_image("image/webp");
+                assert_eq!(&answer.body, body, "{round} {side}");
+            }
+            app.stored().keeps(sides.len()).await;
+            counts_are_those_of_the_disk(&app).await;
+            if hot_cache_bytes == 0 {
+                tear(app.stored().variants());
+            }
+        }
+        app.stop_with(&[uploaded]).await;
+    }
 }

@@ -43,6 +43,11 @@ impl Client {
             .no_proxy()
             .build()
             .unwrap();
+        Self::over(http, base)
+    }
+
+    /// The same through this client.
+    pub(crate) fn over(http: reqwest::Client, base: &str) -> Self {
         Self { http, base: base.to_owned() }
     }
 

@@ -18,7 +18,7 @@ async fn fifty_who_ask_for_the_same_variant_get_the_same_bytes_and_one_file() {
         assert_eq!(answer.header("etag"), answers[0].header("etag"));
         assert_eq!(answer.header("last-modified"), answers[0].header("last-modified"));
     }
-    crate::stored::eventually("the variant to be stored", || app.stored().variants().len() == 1).await;
+    app.stored().keeps(1).await;
     assert_eq!(std::fs::read(&app.stored().variants()[0]).unwrap(), answers[0].body);
     app.stop_with(&[uploaded]).await;
 }

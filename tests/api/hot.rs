@@ -5,7 +5,7 @@ use crate::{
     cache::counts_are_those_of_the_disk,
     form::Form,
     metrics::scraped,
-    pictures::{jpeg, png},
+    pictures::{decoded, jpeg, noise_png, png},
     stored::eventually,
 };
 
@@ -152,4 +152,43 @@ async fn dropping_all_variants_empties_both_caches_and_keeps_the_pictures() {
     app.keyed(KEY, "DELETE", "/internal/variants").await.is(204);
     app.stored().settles_at(2, 0).await;
     app.stop_with(&uploads).await;
+}
+
+#[tokio::test]
+async fn small_originals_are_kept_in_memory_and_large_ones_are_not() {
+    let app = App::with_key().await;
+    let cold = App::with(|config| config.hot_cache_bytes = 0).await;
+    let (small, large) = (png(1, 60, 40), noise_png(2, 400));
+    assert!(small.len() < 256 * 1024 && large.len() > 256 * 1024);
+    let (mine, yours) = (app.upload(&small).await, app.upload(&small).await);
+    let of_cold = cold.upload(&small).await;
+    let big = app.upload(&large).await;
+    let path = |file: &str| format!("/image/original/{file}");
+    let from_disk = cold.original(&of_cold.file).await;
+    for round in 0..3 {
+        let answer = app.original(&mine.file).await;
+        answer.is_image("image/png");
+        assert_eq!((&answer.body, answer.headers.len()), (&from_disk.body, from_disk.headers.len()), "{round}");
+        assert_eq!(answer.header("etag"), from_disk.header("etag"));
+        let body = app.original(&big.file).await.body;
+        assert_eq!(decoded(&body), decoded(&large));
+    }
+    // What changes nothing is the same picture under another name.
+    for _ in 0..2 {
+        assert_eq!(app.process("png", &mine.file, "identity=true").await.body, from_disk.body);
+    }
+    let counted = scraped(&app).await;
+    assert_eq!((counted[HITS], counted["glimt_hot_cache_variants"]), (3.0, 2.0));
+    for (headers, status) in [(("range", "bytes=2-5"), 206), (("if-none-match", from_disk.header("etag")), 304)] {
+        let answer = app.get_with(&path(&mine.file), &[headers]).await;
+        answer.is(status);
+        assert_eq!(answer.body.len(), if status == 206 { 4 } else { 0 });
+    }
+    assert_eq!(scraped(&app).await[HITS], 5.0);
+    app.delete(&mine).await;
+    app.get(&path(&mine.file)).await.error(404);
+    app.get(&format!("/image/process.png?src={}", mine.file)).await.error(404);
+    assert_eq!(app.original(&yours.file).await.body, from_disk.body);
+    app.stop_with(&[yours, big]).await;
+    cold.stop_with(&[of_cold]).await;
 }

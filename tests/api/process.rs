@@ -90,7 +90,7 @@ async fn jpeg_is_another_word_for_jpg_and_no_second_variant() {
         app.process("jpeg", &uploaded.file, "thumbnail=20").await,
     );
     assert_eq!((jpg.header("etag"), &jpg.body), (jpeg.header("etag"), &jpeg.body));
-    assert_eq!(app.stored().variants().len(), 1);
+    app.stored().keeps(1).await;
     app.stop().await;
 }
 
@@ -136,7 +136,7 @@ async fn filters_run_in_the_order_of_the_query() {
     assert_eq!((size(&first), size(&second)), ((64, 48), (64, 48)));
     assert_ne!(first.body, second.body);
     assert_ne!(first.header("etag"), second.header("etag"));
-    assert_eq!(app.stored().variants().len(), 2);
+    app.stored().keeps(2).await;
     // A blur of 3 pixels over stripes of 4 leaves little of them, over stripes of 16 nearly all.
     let contrast = |answer: &Answer| {
         let picture = decoded(&answer.body).into_luma8();
@@ -183,7 +183,7 @@ async fn keys_that_are_no_filter_are_ignored_and_names_are_case_sensitive() {
         assert_eq!(answer.header("etag"), plain.header("etag"), "{filters}");
         assert_eq!(answer.body, plain.body);
     }
-    assert_eq!(app.stored().variants().len(), 1);
+    app.stored().keeps(1).await;
     let untouched = app.process("png", &uploaded.file, "Thumbnail=30&Blur=3").await;
     assert_eq!(size(&untouched), (60, 40));
     app.stop().await;
@@ -277,13 +277,14 @@ async fn quality_is_heeded_by_lossy_formats_and_makes_a_variant_of_its_own() {
         assert_eq!(get("thumbnail=200&quality=80").await, own, "80 is the server's own");
     }
     // Each in two formats: the server's own, 20, 95 and 80.
-    assert_eq!(app.stored().variants().len(), 8);
+    app.stored().keeps(8).await;
     for ext in ["png", "gif", "apng"] {
         let plain = app.process(ext, &uploaded.file, "thumbnail=200").await;
         let asked = app.process(ext, &uploaded.file, "thumbnail=200&quality=20").await;
         assert_eq!((plain.header("etag"), &plain.body), (asked.header("etag"), &asked.body), "{ext}");
     }
-    assert_eq!(app.stored().variants().len(), 11, "lossless formats have one file, whatever the quality");
+    // Lossless formats have one file, whatever the quality.
+    app.stored().keeps(11).await;
     for (value, ext) in [("0", "jpg"), ("101", "webp"), ("abc", "jpg"), ("", "jpg"), ("80.5", "webp"), ("-1", "png")] {
         let path = format!("/image/process.{ext}?src={}&quality={value}", uploaded.file);
         let msg = app.get(&path).await.error(400);
@@ -428,7 +429,7 @@ async fn a_variant_whose_file_was_lost_is_made_again() {
     let app = App::start().await;
     let uploaded = app.upload(&jpeg(1, 100, 75)).await;
     let made = app.process("png", &uploaded.file, "thumbnail=64").await;
-    crate::stored::eventually("the variant to be stored", || app.stored().variants().len() == 1).await;
+    app.stored().keeps(1).await;
     std::fs::remove_file(&app.stored().variants()[0]).unwrap();
     let again = app.process("png", &uploaded.file, "thumbnail=64").await;
     again.is_image("image/png");

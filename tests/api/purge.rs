@@ -18,7 +18,7 @@ async fn a_purge_by_alias_or_filename_takes_every_name_the_file_and_its_variants
         let bystander = app.upload(&png(2, 10, 10)).await;
         app.process("png", &first, "thumbnail=20").await;
         app.process("webp", &bystander.file, "thumbnail=5").await;
-        assert_eq!((app.stored().originals().len(), app.stored().variants().len()), (2, 2));
+        app.stored().settles_at(2, 2).await;
 
         let query = if by_filename { format!("file={filename}") } else { format!("alias={second}") };
         let answer = app.keyed(KEY, "POST", &format!("/internal/purge?{query}")).await;

@@ -56,6 +56,13 @@ impl Raw {
         bytes
     }
 
+    /// Everything until the server closes, or breaks off because it does not want what was sent.
+    pub(crate) async fn until_closed(mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _reset = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.expect("no end");
+        bytes
+    }
+
     /// Says that nothing more will come.
     pub(crate) async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();

@@ -75,6 +75,11 @@ impl Stored {
         .await;
     }
 
+    /// Waits until this many variants are there: an answer does not wait for that.
+    pub(crate) async fn keeps(&self, variants: usize) {
+        eventually(&format!("{variants} variants"), || self.variants().len() == variants).await;
+    }
+
     /// Waits until no file is being written.
     pub(crate) async fn is_idle(&self) {
         eventually("staging to be empty", || self.staging().is_empty()).await;

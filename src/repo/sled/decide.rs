@@ -21,6 +21,22 @@ pub(super) enum Request {
     Close,
 }
 
+impl Request {
+    /// Whether what it changes has to be on the disk when it is answered. A variant can be made again, and that it was used is
+    /// noted anew. That one was removed is durable: its file goes next.
+    pub(super) const fn must_be_durable(&self) -> bool {
+        match self {
+            Self::AddVariant { .. } | Self::UseVariants(_) => false,
+            Self::Add(_)
+            | Self::Remove { .. }
+            | Self::Purge(_)
+            | Self::RemoveVariants(_)
+            | Self::Forget(_)
+            | Self::Close => true,
+        }
+    }
+}
+
 /// What it answers.
 pub(super) enum Answer {
     Done,

@@ -183,6 +183,30 @@ async fn concurrent_changes_share_their_syncs() {
 }
 
 #[tokio::test]
+async fn variants_are_added_without_a_sync_and_removed_with_one() {
+    let home = Home::new();
+    let repo = home.open();
+    repo.add_aliases(vec![suite::new("a.png", 1)]).await.unwrap();
+    let before = repo.stats().log_syncs;
+    for side in 1..=5 {
+        assert!(repo.add_variant(&suite::hash(1), &suite::variant_key(side), suite::variant(side)).await.unwrap());
+        repo.use_variants(vec![(suite::hash(1), suite::variant_key(side), u64::MAX)]).await.unwrap();
+    }
+    assert_eq!(repo.stats().log_syncs, before);
+    repo.remove_variants(vec![(suite::hash(1), suite::variant_key(1))]).await.unwrap();
+    assert_eq!(repo.stats().log_syncs, before + 1, "its file goes next");
+    for side in 0..200 {
+        repo.add_variant(&suite::hash(1), &suite::variant_key(side), suite::variant(side)).await.unwrap();
+    }
+    assert_eq!(repo.stats().log_syncs, before + 4, "once in 64 groups");
+    repo.close().await.unwrap();
+    assert_eq!(repo.stats().log_syncs, before + 5, "the last eight");
+    assert_eq!(repo.stats().journal_syncs, 1, "variants do not stand in it");
+    drop(repo);
+    assert_eq!(home.open().variants_of(&suite::hash(1)).await.unwrap().len(), 200);
+}
+
+#[tokio::test]
 async fn one_group_sees_its_own_changes() {
     let home = Home::new();
     let repo = Arc::new(home.open());

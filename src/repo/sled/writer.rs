@@ -20,6 +20,10 @@ use crate::repo::{RepoError, change::Change, journal::Journal};
 /// The most requests in one commit group: bounds the journal's frame and the time readers wait for the batch.
 const GROUP: usize = 256;
 
+/// The log is synced at least every so many groups: what only sled's own flusher has written is lost to a power cut, and the more of that
+/// there is, the likelier the index has to be rebuilt, without its variants.
+const UNSYNCED_GROUPS: u32 = 64;
+
 /// A request and where its answer goes.
 pub(super) struct Order {
     pub(super) request: Request,
@@ -49,7 +53,7 @@ pub struct Stats {
     pub groups: u64,
     /// Times the journal was synced: once a group that changed anything in it.
     pub journal_syncs: u64,
-    /// Times sled's log was synced: once a group that changed anything.
+    /// Times sled's log was synced: once a group that changed anything but variants, and once in a while for those.
     pub log_syncs: u64,
 }
 
@@ -92,11 +96,13 @@ pub(super) struct Writer {
     index: Index,
     orders: mpsc::Receiver<Order>,
     shared: Arc<Shared>,
+    /// Groups committed since the log was synced.
+    unsynced: u32,
 }
 
 impl Writer {
     pub(super) fn new(journal: Journal, index: Index, orders: mpsc::Receiver<Order>, shared: Arc<Shared>) -> Self {
-        Self { journal, index, orders, shared }
+        Self { journal, index, orders, shared, unsynced: 0 }
     }
 
     /// Works until it is told to close, all senders are gone, or something fails.
@@ -174,7 +180,11 @@ impl Writer {
             }
         }
         let writes = pending.into_writes();
+        let is_last = matches!(requests.last(), Some(Request::Close));
         if writes.is_empty() {
+            if is_last && self.unsynced > 0 {
+                self.sync()?;
+            }
             return Ok(answers);
         }
         if !changes.is_empty() {
@@ -183,8 +193,17 @@ impl Writer {
             self.shared.journal_syncs.fetch_add(1, Ordering::Relaxed);
         }
         self.index.commit(writes, Some(self.journal.last()))?;
-        self.index.sync()?;
-        self.shared.log_syncs.fetch_add(1, Ordering::Relaxed);
+        self.unsynced += 1;
+        if is_last || self.unsynced >= UNSYNCED_GROUPS || requests.iter().any(Request::must_be_durable) {
+            self.sync()?;
+        }
         Ok(answers)
+    }
+
+    fn sync(&mut self) -> Result<(), RepoError> {
+        self.index.sync()?;
+        self.unsynced = 0;
+        self.shared.log_syncs.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 struct House {
     store: Arc<MemoryStore>,
     repo: Arc<MemoryRepo>,
-    cache: Cache,
+    cache: Arc<Cache>,
 }
 
 fn hash(n: u8) -> Hash {
@@ -26,7 +26,12 @@ fn stored(n: u8, side: u32) -> StoreKey {
 }
 
 fn record(size_bytes: u64, created_secs: u64) -> VariantRecord {
-    VariantRecord { etag: hash(0), size_bytes, created_secs }
+    let etag = Hash::from_bytes(Sha256::digest(bytes(usize::try_from(size_bytes).unwrap())).into());
+    VariantRecord { etag, size_bytes, created_secs }
+}
+
+fn bytes(size: usize) -> Bytes {
+    vec![7; size].into()
 }
 
 fn house(size_bytes: u64, max_age: Option<Duration>) -> House {
@@ -34,7 +39,7 @@ fn house(size_bytes: u64, max_age: Option<Duration>) -> House {
 }
 
 fn with(store: Arc<MemoryStore>, repo: Arc<MemoryRepo>, options: CacheOptions) -> House {
-    let cache = Cache::new(options, store.clone(), repo.clone(), Arc::default(), Arc::default());
+    let cache = Arc::new(Cache::new(options, store.clone(), repo.clone(), Arc::default(), Arc::default()));
     House { store, repo, cache }
 }
 
@@ -53,7 +58,13 @@ impl House {
 
     async fn keep(&self, n: u8, side: u32, size: usize) -> bool {
         let record = record(size as u64, now_micros() / 1_000_000);
-        self.cache.keep(&stored(n, side), &key(side), record, vec![7; size].into()).await.unwrap()
+        let ticket = self.cache.ticket(&hash(n)).unwrap();
+        self.cache.keep(&stored(n, side), &key(side), record, bytes(size), ticket).await.unwrap()
+    }
+
+    async fn keep_later(&self, n: u8, side: u32, size: usize, ticket: Option<Ticket>) {
+        let record = record(size as u64, now_micros() / 1_000_000);
+        self.cache.keep_later(stored(n, side), key(side), record, bytes(size), ticket).await;
     }
 
     async fn count(&self) {
@@ -159,7 +170,8 @@ async fn the_next_start_finds_the_order_that_was_noted_and_catches_up() {
     let long_ago = now_micros() / 1_000_000 - 1000;
     for side in 1..=4 {
         let record = record(10, long_ago + u64::from(side));
-        before.cache.keep(&stored(1, side), &key(side), record, vec![7; 10].into()).await.unwrap();
+        let ticket = before.cache.ticket(&hash(1)).unwrap();
+        before.cache.keep(&stored(1, side), &key(side), record, bytes(10), ticket).await.unwrap();
     }
     before.cache.find(&hash(1), &key(1)).await.unwrap();
     assert_eq!(before.cache.note_uses(9).await.unwrap(), 1);
@@ -197,6 +209,98 @@ async fn files_and_rows_that_a_crash_left_alone_go_and_what_may_be_needed_stays(
         assert_eq!(after.cache.order().len(), 1);
     }
     assert_eq!(after.store.usage().of(Class::Original), Held::default());
+}
+
+#[tokio::test]
+async fn files_that_a_crash_cut_go_with_their_rows() {
+    let before = house(u64::MAX, None);
+    before.original(1).await;
+    for side in 1..=3 {
+        before.keep(1, side, 10).await;
+    }
+    before.store.put_bytes(&stored(1, 1), bytes(9)).await.unwrap();
+    before.store.put_bytes(&stored(1, 3), Bytes::new()).await.unwrap();
+    let after = before.restarted();
+    after.count().await;
+    assert_eq!(after.there(1).await, [2]);
+    assert_eq!(after.held(), Held { files: 1, bytes: 10 });
+    assert_eq!(after.cache.order().len(), 1);
+}
+
+#[tokio::test]
+async fn a_variant_that_holds_other_bytes_is_forgotten() {
+    let house = house(u64::MAX, None);
+    house.original(1).await;
+    house.keep(1, 1, 10).await;
+    house.count().await;
+    house.store.put_bytes(&stored(1, 1), vec![0; 10].into()).await.unwrap();
+    house.cache.forget_lost(&stored(1, 1), &key(1)).await.unwrap();
+    assert_eq!((house.there(1).await, house.held(), house.cache.order().len()), (vec![], Held::default(), 0));
+}
+
+#[tokio::test]
+async fn a_variant_is_found_while_it_is_on_its_way_and_from_the_disk_after_it() {
+    let house = house(u64::MAX, None);
+    house.original(1).await;
+    let busy = house.cache.locks.lock([hash(1)]).await;
+    house.keep_later(1, 1, 10, house.cache.ticket(&hash(1))).await;
+    tokio::task::yield_now().await;
+    assert_eq!(house.store.size(&stored(1, 1)).await.unwrap(), None, "the lock is held");
+    let found = house.cache.find(&hash(1), &key(1)).await.unwrap().unwrap();
+    assert_eq!((found.record.size_bytes, found.bytes.unwrap()), (10, bytes(10)));
+    assert_eq!((house.cache.stats().on_their_way, house.cache.stats().hits), (1, 1));
+    drop(busy);
+    house.cache.settle().await;
+    let found = house.cache.find(&hash(1), &key(1)).await.unwrap().unwrap();
+    assert!(found.bytes.is_none());
+    assert_eq!((house.there(1).await, house.cache.stats().on_their_way), (vec![1], 0));
+}
+
+#[tokio::test]
+async fn room_is_bounded_and_a_failure_is_counted() {
+    let house = house(u64::MAX, None);
+    house.original(1).await;
+    let busy = house.cache.locks.lock([hash(1)]).await;
+    let ticket = house.cache.ticket(&hash(1));
+    // Larger than all of the room: it goes alone.
+    house.keep_later(1, 1, 33 * 1024 * 1024, ticket).await;
+    let mut second = Box::pin(house.keep_later(1, 2, 10, ticket));
+    assert!(futures_util::FutureExt::now_or_never(&mut second).is_none());
+    drop(busy);
+    second.await;
+    house.cache.settle().await;
+    assert_eq!((house.there(1).await, house.cache.stats().not_kept), (vec![1, 2], 0));
+    house.repo.close().await.unwrap();
+    house.keep_later(1, 3, 10, ticket).await;
+    house.cache.settle().await;
+    assert_eq!((house.cache.stats().not_kept, house.cache.stats().on_their_way), (1, 0));
+}
+
+/// What was answered before all variants were dropped gets no row after that.
+#[tokio::test]
+async fn no_variant_outruns_the_drop_of_all() {
+    let house = house(u64::MAX, None);
+    house.original(1).await;
+    let ticket = house.cache.ticket(&hash(1));
+    let busy = house.cache.locks.lock([hash(1)]).await;
+    house.keep_later(1, 1, 10, ticket).await;
+    let mut dropping = Box::pin(house.cache.drop_all(|| {}));
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+        assert!(futures_util::FutureExt::now_or_never(&mut dropping).is_none(), "one is on its way");
+    }
+    assert!(house.cache.ticket(&hash(1)).is_none());
+    assert!(house.cache.look(&hash(1), &key(1)).await.unwrap().is_none(), "not from the way either");
+    drop(busy);
+    dropping.await.unwrap();
+    house.cache.settle().await;
+    house.keep_later(1, 2, 10, ticket).await;
+    house.keep_later(1, 3, 10, None).await;
+    house.cache.settle().await;
+    assert_eq!((house.there(1).await, house.cache.stats().not_kept), (vec![], 0));
+    house.keep_later(1, 4, 10, house.cache.ticket(&hash(1))).await;
+    house.cache.settle().await;
+    assert_eq!(house.there(1).await, [4]);
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ impl Cache {
     }
 
     /// Makes files, rows and order agree under the byte `first`: a file without a row goes, unless its original has none
-    /// either (then it is garbage, or the rows are what is lost); a row without a file goes.
+    /// either (then it is garbage, or the rows are what is lost); a row without a file goes; both go where they do not agree in size.
     ///
     /// # Errors
     /// A fault of store or repo.
@@ -103,8 +103,12 @@ impl Cache {
                 continue;
             }
             let id = VariantName::read(&file.name).map(|name| (file.hash, name));
-            if let Some((id, row)) = id.and_then(|id| Some((id, rows.remove(&id)?))) {
+            // A file is not synced: after a power cut it may be shorter than it was. Then both go.
+            let row =
+                id.and_then(|id| Some((id, rows.get(&id).filter(|row| row.record.size_bytes == file.size_bytes)?)));
+            if let Some((id, row)) = row {
                 found.insert(id, (file.size_bytes, row.used_secs));
+                rows.remove(&id);
                 here.push(file);
             } else if self.repo.original(&file.hash).await?.is_some() {
                 self.store.delete_file(&file).await?;
@@ -232,6 +236,7 @@ impl Cache {
     /// A fault of the repo.
     pub(in crate::service) async fn drop_all(&self, before_opening: impl FnOnce()) -> Result<(), ServiceError> {
         let closed = self.tickets.close_all();
+        self.keeping.settle().await;
         let mut doomed = Vec::new();
         for first in 0..=u8::MAX {
             let rows = self.repo.variants_under(first).await?;

@@ -1,0 +1,107 @@
+//! What stands in front of the router: pictures in memory are answered here, before anything is boxed, routed or awaited.
+//!
+//! A hit goes by the router, so whatever the layers do for an answer is done here as well: the request id and the log line. Everything
+//! that is no plain hit goes on to the router as if this were not there.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request, Response},
+};
+use bytes::Bytes;
+use futures_util::future::{Either, FutureExt as _, Ready, ready};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tower::Service as _;
+
+use super::{Wired, caching::is_plain, layers, one_leading_slash, original, process, request_id::RequestId, router};
+use crate::app::App;
+
+/// All that is answered.
+pub struct Front {
+    router: Router,
+    wired: Wired,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Sent {
+    /// Bytes in memory; none once they are taken.
+    Whole(Bytes),
+    /// What the router gave.
+    Routed(Body),
+}
+
+type Answered = Result<Response<Sent>, Infallible>;
+
+impl Front {
+    /// The router and what stands in front of it.
+    #[must_use]
+    pub fn new(app: Arc<App>) -> Self {
+        let wired = Wired::new(app);
+        Self { router: router(wired.clone()), wired }
+    }
+
+    /// The answer to a request.
+    pub fn answer<B>(&self, request: Request<B>) -> impl Future<Output = Answered> + Send + use<B>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    {
+        if let Some(answer) = self.hit(&request) {
+            return Either::<Ready<Answered>, _>::Left(ready(Ok(answer)));
+        }
+        let answering = self.router.clone().call(one_leading_slash(request.map(Body::new)));
+        Either::Right(answering.map(|answered| answered.map(|answer| answer.map(Sent::Routed))))
+    }
+
+    /// The answer, if it is in memory and asked for without conditions and ranges.
+    fn hit<B>(&self, request: &Request<B>) -> Option<Response<Sent>> {
+        if *request.method() != Method::GET || !is_plain(request.headers()) {
+            return None;
+        }
+        let Wired { app, hot } = &self.wired;
+        let began = Instant::now();
+        let uri = request.uri();
+        let key = process::key(uri, &app.rules).or_else(|| original::key(uri))?;
+        let copy = hot.hit(&key, |id| app.cache.touch(id))?;
+        let mut answer = Response::new(Sent::Whole(copy.bytes()));
+        *answer.headers_mut() = copy.head();
+        let id = RequestId::new();
+        layers::span(&id, request).in_scope(|| layers::answered(&mut answer, &id, began));
+        Some(answer)
+    }
+}
+
+impl HttpBody for Sent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Routed(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Routed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Routed(body) => body.size_hint(),
+        }
+    }
+}

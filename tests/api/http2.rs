@@ -1,0 +1,124 @@
+//! HTTP/2 in clear text, as a proxy speaks it to a server behind it, and the clients that abuse it.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use h2::{Reason, client::SendRequest};
+use reqwest::Version;
+use tokio::{net::TcpStream, task::JoinHandle};
+
+use crate::{
+    app::App,
+    client::Client,
+    form::Form,
+    pictures::{jpeg, noise_png, png},
+};
+
+/// A client that begins with HTTP/2, on one connection.
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().http2_prior_knowledge().no_proxy().timeout(Duration::from_secs(60)).build().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_requests_at_a_time_than_streams_are_all_answered_as_over_http_1() {
+    let app = App::with(|config| config.max_connections = 2).await;
+    let uploaded = app.upload(&jpeg(1, 400, 300)).await;
+    let http = client();
+    let ask = async |side: usize| {
+        let path = format!("/image/process.webp?src={}&thumbnail={}", uploaded.file, 20 + side % 50);
+        let over_http2 = http.get(format!("{}{path}", app.base)).send().await.unwrap();
+        assert_eq!(over_http2.version(), Version::HTTP_2);
+        let (status, etag) = (over_http2.status(), over_http2.headers()["etag"].clone());
+        assert!(!over_http2.headers()["x-request-id"].is_empty() && !over_http2.headers()["date"].is_empty());
+        (path, status, etag, over_http2.bytes().await.unwrap())
+    };
+    for (path, status, etag, body) in join_all((0..300).map(ask)).await {
+        let over_http1 = app.get(&path).await;
+        over_http1.is_image("image/webp");
+        assert_eq!((status.as_u16(), etag.to_str().unwrap()), (200, over_http1.header("etag")));
+        assert_eq!(body, over_http1.body);
+    }
+    app.stop_with(&[uploaded]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_larger_than_a_window_and_errors_come_through() {
+    let app = App::start().await;
+    let over_http2 = Client::over(client(), &app.base);
+    let pictures: Vec<Vec<u8>> = (0..3).map(|seed| noise_png(seed, 900)).collect();
+    assert!(pictures.iter().all(|picture| picture.len() > 2 * 1024 * 1024));
+    let uploads = join_all(pictures.iter().map(|picture| over_http2.upload(picture))).await;
+    for (uploaded, picture) in uploads.iter().zip(&pictures) {
+        assert_eq!(over_http2.original(&uploaded.file).await.body, app.original(&uploaded.file).await.body);
+        assert!(app.original(&uploaded.file).await.body.len() * 2 > picture.len());
+    }
+    over_http2.get("/nowhere").await.error(404);
+    over_http2.post(Form::new()).await.error(400);
+    over_http2.send("PUT", "/image").await.error(405);
+    app.stop_with(&uploads).await;
+}
+
+/// A connection frame by frame, and what becomes of it.
+async fn frames(app: &App) -> (SendRequest<bytes::Bytes>, JoinHandle<Result<(), h2::Error>>) {
+    let stream = TcpStream::connect(("127.0.0.1", app.port)).await.unwrap();
+    let (send, connection) = h2::client::handshake(stream).await.unwrap();
+    (send, tokio::spawn(connection))
+}
+
+fn request(app: &App, path: &str) -> hyper::Request<()> {
+    hyper::Request::get(format!("{}{path}", app.base)).body(()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_back_what_it_asks_for_again_and_again_is_cut_off() {
+    let app = App::start().await;
+    let uploaded = app.upload(&jpeg(1, 800, 600)).await;
+    let (mut send, mut connection) = frames(&app).await;
+    let path = format!("/image/process.webp?src={}&blur=5", uploaded.file);
+    let flood = async {
+        for _ in 0..100_000 {
+            send = send.ready().await?;
+            let (_answer, mut body) = send.send_request(request(&app, &path), false)?;
+            body.send_reset(Reason::CANCEL);
+        }
+        Ok::<(), h2::Error>(())
+    };
+    let flooded = tokio::time::timeout(Duration::from_secs(30), flood).await.expect("the flood goes on");
+    let ended = (&mut connection).await.unwrap();
+    let reason = flooded.err().and_then(|error| error.reason()).or(ended.err().and_then(|error| error.reason()));
+    assert_eq!(reason, Some(Reason::ENHANCE_YOUR_CALM));
+    app.process("webp", &uploaded.file, "thumbnail=30").await;
+    app.stop_with(&[uploaded]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_told_how_many_requests_it_may_send_at_a_time() {
+    let app = App::start().await;
+    let (send, connection) = frames(&app).await;
+    let mut send = send.ready().await.unwrap();
+    let (answer, _body) = send.send_request(request(&app, "/healthz"), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    assert_eq!(send.current_max_send_streams(), 64);
+    drop(send);
+    connection.await.unwrap().unwrap();
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_told_to_end_and_one_at_work_is_not() {
+    let app = App::with(|config| config.keep_alive_timeout = Duration::from_millis(400)).await;
+    let uploaded = app.upload(&png(1, 40, 30)).await;
+    let (send, connection) = frames(&app).await;
+    let begun = Instant::now();
+    let mut send = send.ready().await.unwrap();
+    for _ in 0..6 {
+        let (answer, _body) = send.send_request(request(&app, "/healthz"), true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 200);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        send = send.ready().await.unwrap();
+    }
+    assert!(begun.elapsed() > Duration::from_millis(800));
+    let ended = tokio::time::timeout(Duration::from_secs(20), connection).await.expect("kept for ever").unwrap();
+    assert!(ended.is_ok(), "{ended:?}");
+    app.stop_with(&[uploaded]).await;
+}
