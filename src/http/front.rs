@@ -15,9 +15,10 @@ use axum::{
     Router,
     body::Body,
     http::{Method, Request, Response},
+    routing::future::RouteFuture,
 };
 use bytes::Bytes;
-use futures_util::future::{Either, FutureExt as _, Ready, ready};
+use futures_util::future::{Either, FutureExt as _, Map, Ready, ready};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tower::Service as _;
 
@@ -41,6 +42,13 @@ pub enum Sent {
 
 type Answered = Result<Response<Sent>, Infallible>;
 
+/// An answer of the router, to be waited for.
+type Routed = Map<RouteFuture<Infallible>, fn(Result<Response<Body>, Infallible>) -> Answered>;
+
+fn routed(answered: Result<Response<Body>, Infallible>) -> Answered {
+    answered.map(|answer| answer.map(Sent::Routed))
+}
+
 impl Front {
     /// The router and what stands in front of it.
     #[must_use]
@@ -50,15 +58,15 @@ impl Front {
     }
 
     /// The answer to a request.
-    pub fn answer<B>(&self, request: Request<B>) -> impl Future<Output = Answered> + Send + use<B>
+    pub fn answer<B>(&self, request: Request<B>) -> Either<Ready<Answered>, Routed>
     where
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
         if let Some(answer) = self.hit(&request) {
-            return Either::<Ready<Answered>, _>::Left(ready(Ok(answer)));
+            return Either::Left(ready(Ok(answer)));
         }
         let answering = self.router.clone().call(one_leading_slash(request.map(Body::new)));
-        Either::Right(answering.map(|answered| answered.map(|answer| answer.map(Sent::Routed))))
+        Either::Right(answering.map(routed as fn(_) -> _))
     }
 
     /// The answer, if it is in memory and asked for without conditions and ranges.

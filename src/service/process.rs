@@ -314,10 +314,6 @@ impl Process {
     }
 }
 
-        Ok(Made { key: stored, record, bytes: Some(bytes) })
-    }
-}
-
 /// A variant as it leaves the pool.
 struct Encoded {
     bytes: Bytes,

@@ -169,8 +169,11 @@ async fn a_variant_that_a_crash_has_cut_is_made_again() {
                 assert_eq!(&answer.body, body, "{round} {side}");
             }
             app.stored().keeps(sides.len()).await;
-            counts_are_those_of_the_disk(&app).await;
-            if hot_cache_bytes == 0 {
+            if round == 0 {
+                counts_are_those_of_the_disk(&app).await;
+            }
+            if round == 0 && hot_cache_bytes == 0 {
+                // Behind the back of the store, so its counts are not those of the disk from here on.
                 tear(app.stored().variants());
             }
         }

@@ -78,8 +78,7 @@ async fn http_1_and_http_2_are_served_over_tls_as_the_client_asks() {
         assert_eq!(answers[over_http1].header("etag"), answers[over_http2].header("etag"));
     }
     // A head that cannot be parsed has its body here as well.
-    let long = format!("/{}", "x".repeat(70_000));
-    assert!(matches!(sent(http1.request("GET", &long)).await.status, 414 | 431));
+    sent(http1.request("GET", "/healthz").header("x-long", "x".repeat(70_000))).await.error(431);
     app.stop_with(&[uploaded]).await;
 }
 
