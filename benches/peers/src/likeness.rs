@@ -72,3 +72,36 @@ pub fn check_size(picture: &Picture, source: (usize, usize), side: Option<u32>) 
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ramp() -> Picture {
+        let rgb = (0..64 * 48).flat_map(|at| [(at % 64 * 4) as u8, (at / 64 * 5) as u8, 90]).collect();
+        Picture { width: 64, height: 48, rgb }
+    }
+
+    #[test]
+    fn what_is_wrong_is_found() {
+        let (ramp, grids) = (ramp(), Grids::of(&ramp()));
+        assert!(grids.check(Flip::None, &ramp).is_ok());
+        assert!(grids.check(Flip::Vertical, &ramp.flipped(Flip::Vertical)).is_ok());
+        assert!(grids.check(Flip::None, &ramp.flipped(Flip::Vertical)).is_err());
+        assert!(Grids::control(&[Grids::of(&ramp), Grids::of(&ramp)]).is_err());
+        assert!(check_size(&ramp, (4000, 3000), Some(64)).is_ok());
+        assert!(check_size(&ramp, (4000, 3000), Some(62)).is_err());
+        assert!(check_size(&ramp, (3000, 4000), Some(64)).is_err());
+    }
+
+    #[test]
+    fn a_worse_picture_scores_less() {
+        let ramp = ramp();
+        let noisy = Picture {
+            rgb: ramp.rgb.iter().enumerate().map(|(at, code)| code ^ (at % 7) as u8).collect(),
+            ..ramp.clone()
+        };
+        let (same, worse) = (ssimulacra2(&ramp, &ramp), ssimulacra2(&ramp, &noisy));
+        assert!(matches!((same, worse), (Ok(same), Ok(worse)) if same > 99.0 && worse < 90.0));
+    }
+}

@@ -193,3 +193,32 @@ fn linear_from_srgb(code: f64) -> f64 {
 fn srgb_from_linear(light: f64) -> f64 {
     if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(width: usize, height: usize, code: impl Fn(usize, usize, usize) -> u8) -> Picture {
+        let at = |at: usize| code(at / 3 % width, at / 3 / width, at % 3);
+        Picture { width, height, rgb: (0..width * height * 3).map(at).collect() }
+    }
+
+    #[test]
+    fn filters_keep_what_is_even_and_average_in_linear_light() {
+        let even = picture(90, 60, |_, _, channel| [200, 20, 120][channel]);
+        for filtered in [even.reduced(30, 20), even.blurred(3.0)] {
+            assert!(filtered.rgb.chunks_exact(3).all(|pixel| pixel == [200, 20, 120]));
+        }
+        // Black and white by turns are half the light, which is code 188; the mean of the codes would be 128.
+        let turns = picture(96, 96, |x, _, _| if x % 2 == 0 { 0 } else { 255 });
+        let grey = turns.reduced(12, 12).rgb[(6 * 12 + 6) * 3];
+        assert!((186..=190).contains(&grey), "{grey}");
+    }
+
+    #[test]
+    fn a_picture_that_keeps_its_size_stays_as_it_is() {
+        let some = picture(40, 30, |x, y, channel| (x * 5 + y * 3 + channel * 40) as u8);
+        assert!(some.reduced(40, 30).rgb == some.rgb);
+        assert!(some.flipped(Flip::Both).flipped(Flip::Horizontal).rgb == some.flipped(Flip::Vertical).rgb);
+    }
+}
