@@ -1,6 +1,6 @@
 //! Pictures that nobody has asked for before: thumbnails and blur.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use anyhow::{Context as _, Result, ensure};
 use turbojpeg::{Compressor, Subsamp};
@@ -9,7 +9,7 @@ use crate::{
     likeness::{self, Grids},
     load::{Answered, Request, closed},
     peers::{Extra, Format, Peer, Place, Server, Wish},
-    photos::{Photos, Set},
+    photos::{Photo, Photos, Set},
     picture::{Flip, Picture},
     results::{Row, Workload},
     statistics::{mean, median, quantile},
@@ -149,14 +149,9 @@ impl References {
             let whole = Picture::decode(&photo.bytes)?;
             let longest = photo.width.max(photo.height) as f64;
             let scale = kind.side.map_or(1.0, |side| f64::from(side) / longest);
-            let exact = [photo.width, photo.height].map(|side| side as f64 * scale);
-            let [floor, ceiling] = [exact.map(|side| side.floor() as usize), exact.map(|side| side.ceil() as usize)];
-            for (width, height) in
-                [(floor[0], floor[1]), (ceiling[0], floor[1]), (floor[0], ceiling[1]), (ceiling[0], ceiling[1])]
-            {
-                pictures.entry((photo.of, width, height)).or_insert_with(|| kind.reference(&whole, width, height));
-            }
-            let reference = &pictures[&(photo.of, floor[0], floor[1])];
+            let [width, height] = [photo.width, photo.height].map(|side| (side as f64 * scale).floor() as usize);
+            pictures.insert((photo.of, width, height), kind.reference(&whole, width, height));
+            let reference = &pictures[&(photo.of, width, height)];
             grids.push(Grids::of(reference));
             if kind.format == Format::Jpeg {
                 perfect.iter_mut().try_for_each(|perfect| perfect.take(reference))?;
@@ -164,6 +159,14 @@ impl References {
         }
         Grids::control(&grids)?;
         Ok(Self { pictures, grids, perfect })
+    }
+
+    /// The reference of a photo at the size of an answer: servers round differently.
+    fn at(&mut self, kind: &Kind, photo: &Photo, width: usize, height: usize) -> Result<&Picture> {
+        Ok(match self.pictures.entry((photo.of, width, height)) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(room) => room.insert(kind.reference(&Picture::decode(&photo.bytes)?, width, height)),
+        })
     }
 }
 
@@ -179,7 +182,7 @@ struct Measured {
 }
 
 pub async fn run(place: &Place, kind: &Kind, photos: &Photos, rounds: usize, passes: usize) -> Result<Workload> {
-    let references = References::of(kind, photos)?;
+    let mut references = References::of(kind, photos)?;
     let mut peers = place.all();
     if kind.blur.is_some() {
         peers.retain(|peer| *peer != Peer::Oximg);
@@ -189,7 +192,7 @@ pub async fn run(place: &Place, kind: &Kind, photos: &Photos, rounds: usize, pas
         servers.push((Server::start(place, peer, photos, Extra::default()).await?, Measured::default()));
     }
     for (server, measured) in &mut servers {
-        warm_up(server, kind, photos, &references, measured).await.with_context(|| server.name.clone())?;
+        warm_up(server, kind, photos, &mut references, measured).await.with_context(|| server.name.clone())?;
     }
     for round in 0..rounds {
         for (server, measured) in &mut servers {
@@ -237,7 +240,7 @@ async fn warm_up(
     server: &Server,
     kind: &Kind,
     photos: &Photos,
-    references: &References,
+    references: &mut References,
     measured: &mut Measured,
 ) -> Result<()> {
     let upright: Vec<_> = (0..photos.photos.len()).filter(|at| photos.photos[*at].flip == Flip::None).collect();
@@ -247,10 +250,7 @@ async fn warm_up(
     for answered in &answers {
         let photo = &photos.photos[upright[answered.request]];
         let picture = check(answered, photos, upright[answered.request], &wish, references)?;
-        let reference = references
-            .pictures
-            .get(&(photo.of, picture.width, picture.height))
-            .context("a size without a reference")?;
+        let reference = references.at(kind, photo, picture.width, picture.height)?;
         measured.likeness.push(likeness::ssimulacra2(reference, &picture)?);
         measured.bytes.push(answered.answer.body.len() as f64);
     }

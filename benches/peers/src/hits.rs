@@ -1,6 +1,9 @@
 //! One thumbnail that is there already, asked for by 64 connections. The client is wrk: it costs less than any server here.
 
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -51,7 +54,7 @@ pub async fn run(place: &Place, photos: &Photos, rounds: usize, seconds: u64) ->
         for (server, path, measured) in &mut servers {
             eprintln!("hits, round {}: {}", round + 1, server.name);
             let before = server.group.cpu_ms();
-            let wrk = wrk(&format!("http://{}{path}", server.addr), seconds).await?;
+            let wrk = wrk(&format!("http://{}{path}", server.addr), seconds)?;
             let cpu_ms = server.group.cpu_ms() - before;
             measured.rps.push(wrk.rps);
             measured.cpu_us.push(cpu_ms * 1e3 / wrk.requests);
@@ -91,14 +94,11 @@ struct Wrk {
     p99_ms: f64,
 }
 
-async fn wrk(url: &str, seconds: u64) -> Result<Wrk> {
-    let (url, seconds) = (url.to_owned(), format!("{seconds}s"));
-    let run = move || {
-        let mut wrk = std::process::Command::new("wrk");
-        wrk.args(["--threads", "1", "--connections", CONNECTIONS, "--duration", &seconds, "--latency", &url]);
-        wrk.stdin(Stdio::null()).output().context("wrk cannot be run")
-    };
-    let output = tokio::task::spawn_blocking(run).await??;
+/// Nothing else goes on meanwhile, so this thread may wait.
+fn wrk(url: &str, seconds: u64) -> Result<Wrk> {
+    let mut wrk = Command::new("wrk");
+    wrk.args(["--threads", "1", "--connections", CONNECTIONS, "--latency", url]).arg(format!("--duration={seconds}s"));
+    let output = wrk.stdin(Stdio::null()).output().context("wrk cannot be run")?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "wrk: {text}{}", String::from_utf8_lossy(&output.stderr));
     ensure!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "not all hits were answered: {text}");

@@ -73,7 +73,7 @@ impl Place {
         };
         let has_proxies = output(&["--help"])?.contains("--proxy-size");
         let adapters = output(&["gpu-info"])?;
-        let has_gpu = ["DiscreteGpu", "IntegratedGpu", "VirtualGpu"].iter().any(|kind| adapters.contains(kind));
+        let has_gpu = adapters.contains(": hardware,");
         let backends = if has_gpu { vec!["cpu", "gpu"] } else { vec!["cpu"] };
         Ok(Self { target, servers, glimt, has_proxies, backends, only })
     }
