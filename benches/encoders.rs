@@ -1,4 +1,4 @@
-//! What each encoder costs at each effort, in bytes, time and likeness, beside the crate that wrote JPEGs before. One thread;
+//! What each encoder costs at each effort, in bytes, time and likeness, beside the crates that wrote JPEGs before. One thread;
 //! the best of three passes over all pictures.
 //!
 //! `cargo bench --bench encoders`, or, without a release build of everything, `CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench
@@ -76,6 +76,18 @@ fn before(picture: &Pixmap) -> Outcome<Vec<u8>> {
     Ok(file)
 }
 
+/// The baseline encoder of `mozjpeg-rs`, with tables of its own.
+fn by_mozjpeg(picture: &Pixmap) -> Outcome<Vec<u8>> {
+    let encoder = mozjpeg_rs::Encoder::fastest()
+        .quality(80)
+        .quant_tables(mozjpeg_rs::QuantTableIdx::JpegAnnexK)
+        .subsampling(mozjpeg_rs::Subsampling::S420)
+        .optimize_huffman(true)
+        .progressive(false);
+    let file = encoder.encode_rgb(picture.data(), picture.width(), picture.height());
+    Ok(file.map_err(|error| error.to_string())?)
+}
+
 fn main() -> Outcome<()> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let sides: Vec<u32> = asked.iter().filter_map(|argument| argument.parse().ok()).collect();
@@ -89,6 +101,7 @@ fn main() -> Outcome<()> {
         for format in OutputFormat::ALL.into_iter().filter(|format| *format != OutputFormat::Apng && wanted(*format)) {
             if format == OutputFormat::Jpg {
                 report("jpg 4:2:0 by jpeg-encoder", &pictures, &before)?;
+                report("jpg 4:2:0 by mozjpeg-rs", &pictures, &by_mozjpeg)?;
             }
             for effort in [Effort::Fast, Effort::Balanced, Effort::Small] {
                 let chromas: &[(Chroma, &str)] = match format {
