@@ -22,12 +22,13 @@ lint: ## Formatting and lints, of all features; the default build is compiled by
 deny: ## Licences, sources and known vulnerabilities of the dependencies (needs cargo-deny and the network).
 	cargo deny check
 
-bench: ## Engines against the crates alone, where auto sends jobs, processor time a request, starts (GLIMT_BENCH=quick for less).
+bench: ## Engines against the crates alone, where auto sends jobs, processor time a request, starts, overload (GLIMT_BENCH=quick for less).
 	scripts/with-test-tools cargo bench --locked --bench engine
 	scripts/with-test-tools cargo bench --locked --bench crates
 	scripts/with-test-tools cargo bench --locked --bench route
 	scripts/with-test-tools cargo bench --locked --bench requests
 	scripts/with-test-tools cargo bench --locked --bench start
+	scripts/with-test-tools cargo bench --locked --bench overload
 
 bench-libjpeg: ## Our JPEG decoder against libjpeg-turbo's, on the JPEGs in PHOTOS (needs cmake and nasm).
 	cargo run --locked --release --manifest-path benches/libjpeg/Cargo.toml -- $(PHOTOS)

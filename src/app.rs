@@ -14,6 +14,7 @@ use crate::{
         cache::{Cache, CacheOptions},
         cleanup::Cleanup,
         fetch::{FetchError, FetchOptions, Fetcher},
+        gates::Gates,
         ingest::{Ingest, IngestOptions},
         locks::HashLocks,
         originals::Originals,
@@ -49,6 +50,8 @@ pub struct App {
     pub engines: Arc<Engines>,
     /// The threads that work on pictures.
     pub pool: Arc<Pool>,
+    /// How many may be served at a time.
+    pub gates: Gates,
     /// What the HTTP layer needs of the configuration.
     pub rules: Rules,
 }
@@ -176,7 +179,9 @@ impl App {
             max_file_size_bytes: config.max_file_size_bytes,
             hot_cache_bytes: config.hot_cache_bytes,
         };
-        let app = Self { ingest, process, cache, tickets, originals, fetcher, store, repo, engines, pool, rules };
+        let gates = Gates::new(config.max_connections as usize, config.max_requests, config.max_uploads);
+        let app =
+            Self { ingest, process, cache, tickets, originals, fetcher, store, repo, engines, pool, gates, rules };
         Ok((Arc::new(app), cleanup))
     }
 }
@@ -196,9 +201,12 @@ fn pool_options(config: &Config) -> PoolOptions {
     PoolOptions {
         workers: config.workers,
         queue: config.queue,
+        uploads: config.max_uploads,
+        max_wait: config.max_wait,
         memory_limit_bytes: config.memory_limit_bytes,
         timeout: config.request_timeout,
         grace: GRACE,
+        nice: config.worker_nice,
     }
 }
 

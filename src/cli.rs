@@ -176,9 +176,18 @@ pub struct Options {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub workers: Option<usize>,
 
-    /// Jobs that may wait for a worker; more are answered 503 [default: 64]
+    /// How far workers stand back behind the threads that answer requests, 0 to 19 as in nice; Linux only [default: 10]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub worker_nice: Option<u8>,
+
+    /// Variants that may wait for a worker; more are answered 503 [default: 64]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub queue: Option<usize>,
+
+    /// Longest time, in seconds, that a variant may be expected to wait for a worker; over that it is answered 503
+    /// [default: 5]
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
+    pub max_wait: Option<u64>,
 
     /// Memory that pictures being worked on may take together, in MiB [default: 512]
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
@@ -200,11 +209,12 @@ pub struct Options {
     #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
     pub cache_age: Option<u64>,
 
-    /// Longest time a picture may take to process, in seconds [default: 30]
+    /// Longest time from a request to its variant, and from a picture that is received to its being stored, in seconds
+    /// [default: 30]
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     pub request_timeout: Option<u64>,
 
-    /// Connections open at a time; more wait to be accepted [default: 1024]
+    /// Connections served at a time; on more, requests are answered 503 [default: 1024]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub max_connections: Option<u32>,
 
@@ -219,6 +229,14 @@ pub struct Options {
     /// The private key of that certificate, a PEM file
     #[arg(long, value_name = "PEM")]
     pub tls_key: Option<PathBuf>,
+
+    /// Requests under way at a time, on all connections together; more are answered 503 [default: 2048]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub max_requests: Option<usize>,
+
+    /// Uploads, imports and downloads under way at a time; more are answered 503 before they are read [default: 32]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub max_uploads: Option<usize>,
 
     /// Private address ranges that /image/download may fetch from, such as 10.1.0.0/16; none when not given
     #[arg(long, value_name = "CIDR", num_args = 1.., value_delimiter = ',')]
@@ -278,7 +296,9 @@ impl Options {
             max_decoded_size: env.parse(&["GLIMT_MAX_DECODED_SIZE"], parse)?,
             max_metadata_size: env.parse(&["GLIMT_MAX_METADATA_SIZE"], parse)?,
             workers: env.parse(&["GLIMT_WORKERS"], parse)?,
+            worker_nice: env.parse(&["GLIMT_WORKER_NICE"], parse)?,
             queue: env.parse(&["GLIMT_QUEUE"], parse)?,
+            max_wait: env.parse(&["GLIMT_MAX_WAIT"], parse)?,
             memory_limit: env.parse(&["GLIMT_MEMORY_LIMIT"], parse)?,
             vram_budget: env.parse(&["GLIMT_VRAM_BUDGET"], parse)?,
             cache_size: env.parse(&["GLIMT_CACHE_SIZE"], parse)?,
@@ -289,6 +309,8 @@ impl Options {
             keep_alive_timeout: env.parse(&["GLIMT_KEEP_ALIVE_TIMEOUT"], parse)?,
             tls_cert: env.parse(&["GLIMT_TLS_CERT"], parse)?,
             tls_key: env.parse(&["GLIMT_TLS_KEY"], parse)?,
+            max_requests: env.parse(&["GLIMT_MAX_REQUESTS"], parse)?,
+            max_uploads: env.parse(&["GLIMT_MAX_UPLOADS"], parse)?,
             download_allow: env
                 .parse(&["GLIMT_DOWNLOAD_ALLOW"], |text| parse_list(text)?.iter().map(|item| parse(item)).collect())?,
             no_download: env.parse(&["GLIMT_NO_DOWNLOAD"], parse_bool)?,
@@ -325,7 +347,9 @@ impl Options {
             max_decoded_size: self.max_decoded_size.or(lower.max_decoded_size),
             max_metadata_size: self.max_metadata_size.or(lower.max_metadata_size),
             workers: self.workers.or(lower.workers),
+            worker_nice: self.worker_nice.or(lower.worker_nice),
             queue: self.queue.or(lower.queue),
+            max_wait: self.max_wait.or(lower.max_wait),
             memory_limit: self.memory_limit.or(lower.memory_limit),
             vram_budget: self.vram_budget.or(lower.vram_budget),
             cache_size: self.cache_size.or(lower.cache_size),
@@ -336,6 +360,8 @@ impl Options {
             keep_alive_timeout: self.keep_alive_timeout.or(lower.keep_alive_timeout),
             tls_cert: self.tls_cert.or(lower.tls_cert),
             tls_key: self.tls_key.or(lower.tls_key),
+            max_requests: self.max_requests.or(lower.max_requests),
+            max_uploads: self.max_uploads.or(lower.max_uploads),
             download_allow: self.download_allow.or(lower.download_allow),
             no_download: self.no_download.or(lower.no_download),
             stop_timeout: self.stop_timeout.or(lower.stop_timeout),

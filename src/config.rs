@@ -53,8 +53,12 @@ pub struct Config {
     pub max_metadata_bytes: u64,
     /// Threads of the processing pool.
     pub workers: usize,
-    /// Jobs that may wait for a thread of the pool.
+    /// How far the threads of the pool stand back behind those that answer requests.
+    pub worker_nice: u8,
+    /// Jobs for variants that may wait for a thread of the pool.
     pub queue: usize,
+    /// Longest time such a job may be expected to wait.
+    pub max_wait: Duration,
     /// Memory for pictures that are being worked on.
     pub memory_limit_bytes: u64,
     /// Memory of the device for what jobs hold there and what is kept for the next.
@@ -67,7 +71,7 @@ pub struct Config {
     pub cache_age: Option<Duration>,
     /// Longest time a job may take.
     pub request_timeout: Duration,
-    /// Connections open at a time.
+    /// Connections served at a time.
     pub max_connections: u32,
     /// How long a connection is kept that has no request.
     pub keep_alive_timeout: Duration,
@@ -77,6 +81,10 @@ pub struct Config {
     pub send_timeout: Duration,
     /// Certificate and key; without them the server speaks clear text.
     pub tls: Option<TlsFiles>,
+    /// Requests under way at a time.
+    pub max_requests: usize,
+    /// Uploads, imports and downloads under way at a time.
+    pub max_uploads: usize,
     /// Private ranges that downloads may reach.
     pub download_allow: Vec<IpNet>,
     /// Whether `/image/download` is on.
@@ -166,7 +174,9 @@ impl Config {
             max_decoded_bytes: 512 * MEBIBYTE,
             max_metadata_bytes: 32 * MEBIBYTE,
             workers,
+            worker_nice: 10,
             queue: 64,
+            max_wait: Duration::from_secs(5),
             memory_limit_bytes: 512 * MEBIBYTE,
             vram_budget_bytes: 1024 * MEBIBYTE,
             cache_size_bytes: 1024 * MEBIBYTE,
@@ -178,6 +188,8 @@ impl Config {
             head_timeout: Duration::from_secs(30),
             send_timeout: Duration::from_secs(60),
             tls: None,
+            max_requests: 2048,
+            max_uploads: 32,
             download_allow: Vec::new(),
             download: true,
             stop_timeout: Duration::from_secs(20),
@@ -224,7 +236,9 @@ impl Config {
             max_metadata_bytes: scaled("max-metadata-size", typed.max_metadata_size, 1..=4096, MEBIBYTE)?
                 .unwrap_or(defaults.max_metadata_bytes),
             workers: ranged("workers", typed.workers, 1..=1024)?.unwrap_or(defaults.workers),
+            worker_nice: ranged("worker-nice", typed.worker_nice, 0..=19)?.unwrap_or(defaults.worker_nice),
             queue: ranged("queue", typed.queue, 0..=100_000)?.unwrap_or(defaults.queue),
+            max_wait: scaled("max-wait", typed.max_wait, 1..=3600, 1)?.map_or(defaults.max_wait, Duration::from_secs),
             memory_limit_bytes,
             vram_budget_bytes: scaled("vram-budget", typed.vram_budget, 16..=1_048_576, MEBIBYTE)?
                 .unwrap_or(defaults.vram_budget_bytes),
@@ -244,6 +258,8 @@ impl Config {
             head_timeout: defaults.head_timeout,
             send_timeout: defaults.send_timeout,
             tls: tls_files(typed.tls_cert, typed.tls_key)?,
+            max_requests: ranged("max-requests", typed.max_requests, 1..=1_000_000)?.unwrap_or(defaults.max_requests),
+            max_uploads: ranged("max-uploads", typed.max_uploads, 1..=100_000)?.unwrap_or(defaults.max_uploads),
             download_allow: typed.download_allow.unwrap_or_default(),
             download: !typed.no_download.unwrap_or(false),
             stop_timeout: scaled("stop-timeout", typed.stop_timeout, 0..=3600, 1)?

@@ -57,9 +57,28 @@ impl FromRef<Wired> for Arc<App> {
     }
 }
 
+/// For a connection over those that are served: how the server is, and a refusal of everything else, after which it is closed.
+fn refusing_router(wired: Wired) -> Router {
+    let requests = Arc::clone(&wired.app.gates.requests);
+    health_routes()
+        .fallback(layers::no_connection)
+        .layer(middleware::from_fn(layers::closing))
+        .layer(middleware::from_fn_with_state(requests, layers::request))
+        .with_state(wired)
+}
+
+/// What answers while everything else is refused.
+fn health_routes() -> Router<Wired> {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+}
+
 /// Every route, behind the layers: request id and log, panics, the API key.
 fn router(wired: Wired) -> Router {
-    Router::new()
+    let requests = Arc::clone(&wired.app.gates.requests);
+    health_routes()
         .route("/image", post(upload::upload))
         .route("/image/download", get(download::download).head(layers::method_not_allowed))
         .route("/image/original/{alias}", get(original::original))
@@ -73,14 +92,11 @@ fn router(wired: Wired) -> Router {
         .route("/internal/aliases", get(internal::aliases))
         .route("/internal/filename", get(internal::filename))
         .route("/internal/variants", delete(internal::drop_variants))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics))
         .method_not_allowed_fallback(layers::method_not_allowed)
         .fallback(layers::unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&wired.app), layers::api_key))
         .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(middleware::from_fn(layers::request))
+        .layer(middleware::from_fn_with_state(requests, layers::request))
         .with_state(wired)
 }
 

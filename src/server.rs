@@ -12,6 +12,7 @@ use crate::{
     http,
     pixels::Engines,
     repo::RepoError,
+    service::pool::Pool,
 };
 
 mod connection;
@@ -20,6 +21,12 @@ mod pulse;
 mod tls;
 
 pub use tls::TlsError;
+
+/// Connections over those that are served, on which requests are refused and health is told; more wait to be accepted.
+const SPARE_CONNECTIONS: u32 = 64;
+
+/// How long such a connection may last.
+const SPARE_TIME: Duration = Duration::from_secs(2);
 
 /// After a failed `accept` (no file descriptors left, say) the next one is tried after this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -36,8 +43,6 @@ pub struct Server {
     chores: Vec<JoinHandle<()>>,
     tls: Option<Arc<Tls>>,
     patience: Patience,
-    connections: Arc<Semaphore>,
-    max_connections: u32,
     stop_timeout: Duration,
 }
 
@@ -62,17 +67,7 @@ impl Server {
         chores.extend(tls.iter().map(|tls| tokio::spawn(Arc::clone(tls).keep_up())));
         let patience =
             Patience { head: config.head_timeout, idle: config.keep_alive_timeout, send: config.send_timeout };
-        Ok(Self {
-            listener,
-            local_addr,
-            app,
-            chores,
-            tls,
-            patience,
-            connections: Arc::new(Semaphore::new(config.max_connections as usize)),
-            max_connections: config.max_connections,
-            stop_timeout: config.stop_timeout,
-        })
+        Ok(Self { listener, local_addr, app, chores, tls, patience, stop_timeout: config.stop_timeout })
     }
 
     /// The address it is bound to, with the port that the system chose where 0 was asked for.
@@ -87,35 +82,51 @@ impl Server {
         Arc::clone(&self.app.engines)
     }
 
+    /// The threads that work on pictures, and the gates in front of them.
+    #[must_use]
+    pub fn pool(&self) -> Arc<Pool> {
+        Arc::clone(&self.app.pool)
+    }
+
     /// Serves until `stop` is ready, then lets the requests that run finish, for as long as the configuration says, and
     /// closes the metadata store.
     ///
     /// # Errors
     /// When the metadata store cannot be closed cleanly.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<(), RepoError> {
-        let Self { listener, local_addr, app, chores, tls, patience, connections, max_connections, stop_timeout } =
-            self;
+        let Self { listener, local_addr, app, chores, tls, patience, stop_timeout } = self;
         tracing::info!(tls = tls.is_some(), %local_addr, "listening");
         let stopping = CancellationToken::new();
-        let front = Arc::new(http::Front::new(Arc::clone(&app)));
-        let common = Arc::new(Common { front, tls, patience, stop: stopping.clone() });
+        let (front, refusing) = http::Front::pair(Arc::clone(&app));
+        let (front, refusing) = (Arc::new(front), Arc::new(refusing));
+        let (gate, spares) = (&app.gates.connections, Arc::new(Semaphore::new(SPARE_CONNECTIONS as usize)));
+        let common = Arc::new(Common { tls, patience, stop: stopping.clone() });
         let mut stop = pin!(stop);
         loop {
+            // Whoever is accepted is answered: there is room to tell one more that there is none.
             let accepted = async {
-                let permit = Arc::clone(&connections).acquire_owned().await;
-                (permit, listener.accept().await)
+                let spare = Arc::clone(&spares).acquire_owned().await;
+                (spare, listener.accept().await)
             };
-            let (permit, accepted) = tokio::select! {
+            let (spare, accepted) = tokio::select! {
                 accepted = accepted => accepted,
                 () = &mut stop => break,
             };
-            match (permit, accepted) {
-                (Ok(permit), Ok((stream, _peer))) => {
-                    let common = Arc::clone(&common);
+            match (spare, accepted) {
+                (Ok(spare), Ok((stream, _peer))) => {
+                    let (common, pass) = (Arc::clone(&common), gate.try_enter());
+                    let front = Arc::clone(if pass.is_some() { &front } else { &refusing });
                     tokio::spawn(async move {
-                        common.serve(stream).await;
-                        drop(common);
-                        drop(permit);
+                        if let Some(pass) = pass {
+                            drop(spare);
+                            common.serve(stream, front).await;
+                            drop(common);
+                            drop(pass);
+                        } else {
+                            let _over = tokio::time::timeout(SPARE_TIME, common.serve(stream, front)).await;
+                            drop(common);
+                            drop(spare);
+                        }
                     });
                 }
                 (Err(_closed), _) => break,
@@ -125,15 +136,17 @@ impl Server {
                 }
             }
         }
-        let open = max_connections as usize - connections.available_permits();
-        tracing::info!(open, "stopping");
+        tracing::info!(open = gate.held(), "stopping");
         drop(listener);
         stopping.cancel();
-        if tokio::time::timeout(stop_timeout, connections.acquire_many(max_connections)).await.is_err() {
+        let ended = async {
+            let _none_left = (gate.emptied().await, spares.acquire_many(SPARE_CONNECTIONS).await);
+        };
+        if tokio::time::timeout(stop_timeout, ended).await.is_err() {
             tracing::warn!(secs = stop_timeout.as_secs(), "requests are cut off that did not finish in time");
         }
         // The last of the connections may hold the store and the repo for a moment longer.
-        drop(common);
+        drop((common, front, refusing));
         for chore in chores {
             chore.abort();
             // Aborted or panicked: either way it no longer holds the store and the repo.

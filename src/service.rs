@@ -5,6 +5,7 @@ pub mod cleanup;
 pub mod error;
 pub mod fetch;
 pub mod flight;
+pub mod gates;
 pub mod ingest;
 pub mod late;
 pub mod locks;

@@ -52,6 +52,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("quick_cache", &["src/http/hot"]),
     ("reqwest", &["src/service/fetch"]),
     ("resvg", &["src/codec/svg"]),
+    ("rustix", &["src/service/pool"]),
     ("simplecss", &["src/codec/svg"]),
     ("sled", &["src/repo/sled"]),
     ("wgpu", &["src/pixels/gpu"]),

@@ -7,7 +7,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use super::{
     error::ApiError,
     extract::Pairs,
-    upload::{Uploaded, created},
+    upload::{self, Uploaded, created},
 };
 use crate::{app::App, service::ingest::Rules};
 
@@ -17,6 +17,7 @@ pub(super) async fn download(
     query: Pairs<'static>,
 ) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
     let url = query.last("url").ok_or_else(|| ApiError::missing_parameter("url"))?;
+    let _pass = upload::enter(&app)?;
     let mut download = app.fetcher.open(url).await?;
     let limit = app.rules.max_file_size_bytes;
     if let Some(got) = download.content_length().filter(|length| *length > limit) {

@@ -17,12 +17,13 @@ use crate::{
     service::{
         ServiceError,
         fetch::{Fault, FetchError},
+        gates::{Full, Gate},
     },
     store::{StagingError, StoreError},
 };
 
-/// When a client that found the server busy may ask again.
-const RETRY_SECS: HeaderValue = HeaderValue::from_static("1");
+/// When a client may ask again that came at a bad time, and nothing is known of how long that lasts.
+const RETRY_SECS: u64 = 1;
 
 /// An error as it goes out: `{"code":..,"msg":..}` under its status.
 #[derive(Debug)]
@@ -31,7 +32,13 @@ pub(super) struct ApiError {
     code: &'static str,
     msg: String,
     cause: Option<String>,
+    /// Set when a gate refused: seconds until it is worth while to ask again.
+    retry_secs: Option<u64>,
 }
+
+/// Stands beside the answer when a gate refused: there may be thousands of them in a second, and each is counted where it was made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused;
 
 /// The cause of a fault of ours, carried beside the answer for the log and never in it.
 #[derive(Clone, Debug)]
@@ -48,7 +55,11 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(Body { code: self.code, msg: &self.msg })).into_response();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, RETRY_SECS);
+            let secs = self.retry_secs.unwrap_or(RETRY_SECS);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs));
+        }
+        if self.retry_secs.is_some() {
+            response.extensions_mut().insert(Refused);
         }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(Cause(cause.into()));
@@ -59,7 +70,7 @@ impl IntoResponse for ApiError {
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, msg: impl Into<String>) -> Self {
-        Self { status, code, msg: msg.into(), cause: None }
+        Self { status, code, msg: msg.into(), cause: None, retry_secs: None }
     }
 
     fn bad(code: &'static str, msg: impl Into<String>) -> Self {
@@ -169,7 +180,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::NoSuchFile(_) => Self::not_found("unknown-file", msg),
             ServiceError::WrongToken(_) => Self::new(StatusCode::FORBIDDEN, "wrong-delete-token", msg),
             ServiceError::UnknownFormat { .. } => Self::bad("unknown-format", msg),
-            ServiceError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", msg),
+            ServiceError::Busy(full) => full.into(),
             ServiceError::TimedOut { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", msg),
             ServiceError::FileMissing(_) | ServiceError::Panicked => Self::internal(msg),
             ServiceError::Filter(error) => error.into(),
@@ -182,6 +193,21 @@ impl From<ServiceError> for ApiError {
             ServiceError::Repo(error) => Self::from(&*error),
             ServiceError::Fetch(error) => Self::from(&*error),
         }
+    }
+}
+
+impl From<Full> for ApiError {
+    fn from(full: Full) -> Self {
+        let code = match full.gate {
+            Gate::Connections => "busy-connections",
+            Gate::Requests => "busy-requests",
+            Gate::Uploads => "busy-uploads",
+            Gate::Queue => "busy-queue",
+            Gate::Wait => "busy-wait",
+            Gate::Memory => "busy-memory",
+        };
+        let retry_secs = Some(full.retry_secs());
+        Self { retry_secs, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, full.to_string()) }
     }
 }
 
@@ -302,7 +328,7 @@ impl From<&FetchError> for ApiError {
 impl From<&ExecError> for ApiError {
     fn from(error: &ExecError) -> Self {
         match error {
-            ExecError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string()),
+            ExecError::Busy { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy-engine", error.to_string()),
             // Whoever waited has been told so already, or is gone.
             ExecError::Stopped(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", error.to_string()),
             ExecError::Mismatch { .. } | ExecError::Broken(_) => Self::fault(error),

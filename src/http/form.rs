@@ -34,6 +34,10 @@ const MAX_UNPARSED_BYTES: u64 = 256 * 1024;
 const LINGER_BYTES: u64 = 256 * 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(10);
 
+/// What is read and thrown away of a form that is not taken in at all: a photo or two. There may be many of them.
+const TURNED_AWAY_BYTES: u64 = 8 * 1024 * 1024;
+const TURNED_AWAY: Duration = Duration::from_secs(2);
+
 /// A form that is being received.
 pub(super) struct Form {
     multipart: Multipart<'static>,
@@ -83,7 +87,7 @@ impl Form {
         let intake = Arc::new(Mutex::new(intake));
         let refused = |error| {
             if !expects_continue {
-                spawn_linger(&intake);
+                spawn_linger(&intake, LINGER, LINGER_BYTES);
             }
             Err(error)
         };
@@ -116,7 +120,7 @@ impl Form {
     /// Goes on reading for a while, in the background, and throws away what comes.
     pub(super) fn linger(self) {
         if !self.expects_continue {
-            spawn_linger(&self.intake);
+            spawn_linger(&self.intake, LINGER, LINGER_BYTES);
         }
     }
 
@@ -210,10 +214,19 @@ impl Intake {
     }
 }
 
-fn spawn_linger(intake: &Arc<Mutex<Intake>>) {
+/// Takes nothing of a form, but reads on for a moment, so that a client that is sending gets to see why.
+pub(super) fn turn_away(headers: &HeaderMap, body: Body) {
+    if headers.contains_key(EXPECT) {
+        return;
+    }
+    let intake = Intake { body, total_bytes: 0, max_total_bytes: u64::MAX, unparsed_bytes: 0, paused: false };
+    spawn_linger(&Arc::new(Mutex::new(intake)), TURNED_AWAY, TURNED_AWAY_BYTES);
+}
+
+fn spawn_linger(intake: &Arc<Mutex<Intake>>, time: Duration, max_bytes: u64) {
     let intake = Arc::clone(intake);
-    tokio::spawn(tokio::time::timeout(LINGER, async move {
-        let until = intake.lock().unwrap_or_else(PoisonError::into_inner).total_bytes.saturating_add(LINGER_BYTES);
+    tokio::spawn(tokio::time::timeout(time, async move {
+        let until = intake.lock().unwrap_or_else(PoisonError::into_inner).total_bytes.saturating_add(max_bytes);
         let next = || {
             std::future::poll_fn(|context| {
                 let mut intake = intake.lock().unwrap_or_else(PoisonError::into_inner);

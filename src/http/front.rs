@@ -22,13 +22,18 @@ use futures_util::future::{Either, FutureExt as _, Map, Ready, ready};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tower::Service as _;
 
-use super::{Wired, caching::is_plain, layers, one_leading_slash, original, process, request_id::RequestId, router};
+use super::{
+    Wired, caching::is_plain, layers, one_leading_slash, original, process, refusing_router, request_id::RequestId,
+    router,
+};
 use crate::app::App;
 
 /// All that is answered.
 pub struct Front {
     router: Router,
     wired: Wired,
+    /// Whether pictures in memory are answered here.
+    hits: bool,
 }
 
 /// The body of an answer.
@@ -50,11 +55,13 @@ fn routed(answered: Result<Response<Body>, Infallible>) -> Answered {
 }
 
 impl Front {
-    /// The router and what stands in front of it.
+    /// The router and what stands in front of it; and what connections over those that are served are answered by: how the server is, and
+    /// a refusal of everything else.
     #[must_use]
-    pub fn new(app: Arc<App>) -> Self {
+    pub fn pair(app: Arc<App>) -> (Self, Self) {
         let wired = Wired::new(app);
-        Self { router: router(wired.clone()), wired }
+        let refusing = Self { router: refusing_router(wired.clone()), wired: wired.clone(), hits: false };
+        (Self { router: router(wired.clone()), wired, hits: true }, refusing)
     }
 
     /// The answer to a request.
@@ -71,7 +78,7 @@ impl Front {
 
     /// The answer, if it is in memory and asked for without conditions and ranges.
     fn hit<B>(&self, request: &Request<B>) -> Option<Response<Sent>> {
-        if *request.method() != Method::GET || !is_plain(request.headers()) {
+        if !self.hits || *request.method() != Method::GET || !is_plain(request.headers()) {
             return None;
         }
         let Wired { app, hot } = &self.wired;

@@ -43,7 +43,7 @@ pub(super) async fn import(
     body: Body,
 ) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
     let rules = if app.rules.trust_imports { Rules::Trust } else { Rules::Validate };
-    let prepared = receive(&app, &headers, body, rules, Names::Brought).await?;
+    let (prepared, _pass) = receive(&app, &headers, body, rules, Names::Brought).await?;
     Ok(created(app.ingest.name(prepared).await?))
 }
 

@@ -5,25 +5,39 @@ use std::{any::Any, sync::Arc, time::Instant};
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderName, HeaderValue, Method, Request, Response as HttpResponse, header::ALLOW},
+    http::{
+        HeaderName, HeaderValue, Method, Request, Response as HttpResponse, Version,
+        header::{ALLOW, CONNECTION},
+    },
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use tracing::Instrument as _;
 
-use super::{error::ApiError, request_id::RequestId};
-use crate::app::App;
+use super::{
+    error::{ApiError, Refused},
+    request_id::RequestId,
+};
+use crate::{app::App, service::gates::Turnstile};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_TOKEN: HeaderName = HeaderName::from_static("x-api-token");
 
-/// Gives each request an id, which stands in its log lines and in the answer, and logs how it ended.
-pub(super) async fn request(request: Request<Body>, next: Next) -> Response {
+/// What answers while everything else is refused.
+const ALWAYS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Gives each request an id, which stands in its log lines and in the answer, lets in as many at a time as may be under way, and logs how
+/// it ended. What a gate refused is not logged: the more there is of that the less it is worth, and `/metrics` counts it.
+pub(super) async fn request(State(gate): State<Arc<Turnstile>>, request: Request<Body>, next: Next) -> Response {
     let id = RequestId::new();
     let span = span(&id, &request);
     async move {
         let began = Instant::now();
-        let mut response = next.run(request).await;
+        let pass = if ALWAYS.contains(&request.uri().path()) { Ok(None) } else { gate.enter().map(Some) };
+        let mut response = match pass {
+            Ok(_pass) => next.run(request).await,
+            Err(full) => ApiError::from(full).into_response(),
+        };
         if let Some(cause) = response.extensions().get::<super::error::Cause>() {
             tracing::error!(cause = %cause.0, "the request failed");
         }
@@ -41,10 +55,30 @@ pub(super) fn span<B>(id: &RequestId, request: &Request<B>) -> tracing::Span {
 
 /// Logs an answer, and puts the id on it.
 pub(super) fn answered<B>(response: &mut HttpResponse<B>, id: &RequestId, began: Instant) {
-    tracing::info!(status = response.status().as_u16(), millis = began.elapsed().as_millis(), "answered");
+    let (status, millis) = (response.status().as_u16(), began.elapsed().as_millis());
+    if response.extensions().get::<Refused>().is_some() {
+        tracing::debug!(status, millis, "refused");
+    } else {
+        tracing::info!(status, millis, "answered");
+    }
     if let Some(id) = id.header() {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+}
+
+/// Refuses a request on a connection over those that are served.
+pub(super) async fn no_connection(State(app): State<Arc<App>>) -> ApiError {
+    app.gates.connections.refuse().into()
+}
+
+/// Makes the answer the last one of its connection, where there is only one at a time.
+pub(super) async fn closing(request: Request<Body>, next: Next) -> Response {
+    let may_say = request.version() < Version::HTTP_2;
+    let mut response = next.run(request).await;
+    if may_say {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Answers everything under `/internal` that does not bring the API key.

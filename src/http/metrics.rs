@@ -26,10 +26,14 @@ use crate::{
     },
     service::{
         cache::{CacheStats, Eviction},
+        gates::GateStats,
         late::Reason,
+        pool::PoolStats,
     },
     store::{Class, Held},
 };
+
+mod gates;
 
 /// Stands in front of every name.
 const PREFIX: &str = "glimt";
@@ -54,6 +58,8 @@ struct Scrape {
     submissions: u64,
     computed: Duration,
     in_flight: usize,
+    gates: [GateStats; 3],
+    pool: PoolStats,
     /// Since the start, and those of them that have not ended.
     given_up: (u64, usize),
     /// AVIFs under way, and answers of something else by reason.
@@ -81,6 +87,8 @@ impl Scrape {
             submissions,
             computed: engines.computed(),
             in_flight: pool.in_flight(),
+            gates: [&app.gates.connections, &app.gates.requests, &app.gates.uploads].map(|gate| gate.stats()),
+            pool: pool.stats(),
             given_up: pool.given_up(),
             late: app.process.late(),
             cache: app.cache.stats(),
@@ -113,6 +121,8 @@ impl Collector for Scrape {
         let help = "Jobs that went on after their time and were given up";
         page.counter("pool_abandoned_jobs", help, abandoned)?;
         page.gauge("pool_lost_threads", "Threads whose job was given up and has not ended", lost as u64)?;
+
+        gates::encode(&mut page, &self.gates, &self.pool)?;
 
         let (under_way, answered) = self.late;
         page.gauge("avif_jobs", "AVIFs that are being made or wait for a thread", under_way as u64)?;
@@ -244,6 +254,22 @@ impl Page<'_> {
         metric.encode_counter::<[(&str, &str); 0], f64, u64>(&time.as_secs_f64(), None)
     }
 
+    /// Times that only grow, one for each value of `label`.
+    fn times(&mut self, name: &str, help: &str, label: &str, times: &[(&str, Duration)]) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Counter)?;
+        for (value, time) in times {
+            let (labels, secs) = ([(label, *value)], time.as_secs_f64());
+            metric.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], f64, u64>(&secs, None)?;
+        }
+        Ok(())
+    }
+
+    /// A time that comes and goes: `<name>_seconds`.
+    fn time(&mut self, name: &str, help: &str, time: Duration) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        metric.encode_gauge(&time.as_secs_f64())
+    }
+
     /// Counts that only grow, one for each value of `label`.
     fn counters(&mut self, name: &str, help: &str, label: &str, counts: &[(&str, u64)]) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -302,6 +328,11 @@ impl Page<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::{gates::Gate, pool::Waited};
+
+    fn stats(gate: Gate, first: u64) -> GateStats {
+        GateStats { gate, held: first, limit: first + 1, refused: first + 2 }
+    }
 
     #[test]
     fn every_count_stands_under_its_own_name() {
@@ -331,6 +362,18 @@ mod tests {
             submissions: 13,
             computed: Duration::from_millis(1500),
             in_flight: 14,
+            gates: [(Gate::Connections, 40), (Gate::Requests, 50), (Gate::Uploads, 60)]
+                .map(|(gate, first)| stats(gate, first)),
+            pool: PoolStats {
+                queue: stats(Gate::Queue, 70),
+                refused_wait: 80,
+                refused_memory: 81,
+                expected_wait: Duration::from_millis(82),
+                max_wait: Duration::from_secs(83),
+                granted_bytes: 84,
+                memory_limit_bytes: 85,
+                waited: Waited { begun: 86, queue: Duration::from_secs(87), memory: Duration::from_secs(88) },
+            },
             given_up: (15, 16),
             late: (20, [21, 22, 23]),
             cache: CacheStats {
@@ -355,6 +398,27 @@ mod tests {
                 "glimt_pool_jobs 14",
                 "glimt_pool_abandoned_jobs_total 15",
                 "glimt_pool_lost_threads 16",
+                r#"glimt_gate_held{gate="connections"} 40"#,
+                r#"glimt_gate_held{gate="requests"} 50"#,
+                r#"glimt_gate_held{gate="uploads"} 60"#,
+                r#"glimt_gate_held{gate="queue"} 70"#,
+                r#"glimt_gate_limit{gate="connections"} 41"#,
+                r#"glimt_gate_limit{gate="requests"} 51"#,
+                r#"glimt_gate_limit{gate="uploads"} 61"#,
+                r#"glimt_gate_limit{gate="queue"} 71"#,
+                r#"glimt_gate_refusals_total{gate="connections"} 42"#,
+                r#"glimt_gate_refusals_total{gate="requests"} 52"#,
+                r#"glimt_gate_refusals_total{gate="uploads"} 62"#,
+                r#"glimt_gate_refusals_total{gate="queue"} 72"#,
+                r#"glimt_gate_refusals_total{gate="wait"} 80"#,
+                r#"glimt_gate_refusals_total{gate="memory"} 81"#,
+                "glimt_expected_wait_seconds 0.082",
+                "glimt_expected_wait_limit_seconds 83.0",
+                "glimt_memory_granted_bytes 84",
+                "glimt_memory_limit_bytes 85",
+                "glimt_pool_jobs_begun_total 86",
+                r#"glimt_pool_waited_seconds_total{for="thread"} 87.0"#,
+                r#"glimt_pool_waited_seconds_total{for="memory"} 88.0"#,
                 "glimt_avif_jobs 20",
                 r#"glimt_avif_fallbacks_total{reason="time"} 21"#,
                 r#"glimt_avif_fallbacks_total{reason="busy"} 22"#,

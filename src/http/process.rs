@@ -1,6 +1,6 @@
 //! `GET /image/process.{ext}`: a variant.
 
-use std::ops::Range;
+use std::{ops::Range, time::Instant};
 
 use axum::{
     body::Body,
@@ -73,6 +73,8 @@ struct Asked<'a> {
     variant: &'a Variant,
     /// The name in memory, and the ticket.
     copy: Option<(&'a Key, Ticket)>,
+    /// By when it is to be answered, whatever has to be done for it.
+    deadline: Instant,
 }
 
 /// Serves the variant that the query describes: from memory, from the disk, or made now. The alias is looked up before anything is refused: an
@@ -102,12 +104,13 @@ pub(super) async fn process(
     if let Some(copy) = hot.get(&key, |id| app.cache.touch(id)) {
         return copy.answer(&method, &headers).await;
     }
+    let deadline = app.pool.deadline();
     let (original, ticket) = app.originals.with_ticket(&key.0).await?;
     let copy = ticket.map(|ticket| (&key, ticket));
     if original.is_already(&variant) {
         return original::serve(&wired, &method, &headers, &original, copy).await;
     }
-    let asked = Asked { method: &method, headers: &headers, original: &original, variant: &variant, copy };
+    let asked = Asked { method: &method, headers: &headers, original: &original, variant: &variant, copy, deadline };
     // A variant whose file was lost is made again. Twice: one that was made may be evicted before it is read.
     for _ in 0..3 {
         if let Some(response) = served(&wired, &asked).await? {
@@ -119,9 +122,9 @@ pub(super) async fn process(
 
 /// The answer to a request for this variant; `None` when a file was lost, which is forgotten then.
 async fn served(wired: &Wired, asked: &Asked<'_>) -> Result<Option<Response>, ApiError> {
-    let Asked { method, headers, original, variant, copy } = *asked;
+    let Asked { method, headers, original, variant, copy, deadline } = *asked;
     let app = &wired.app;
-    let (lost, response) = match app.process.answer(original, variant.clone()).await? {
+    let (lost, response) = match app.process.answer(original, variant.clone(), deadline).await? {
         Answer::Made(made) => {
             let representation = representation(variant, &made);
             let mut missing = false;

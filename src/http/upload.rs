@@ -10,11 +10,18 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{error::ApiError, form::Form};
+use super::{
+    error::ApiError,
+    form::{self, Form},
+};
 use crate::{
     app::App,
     domain::Alias,
-    service::ingest::{Named, Prepared, Rules},
+    service::{
+        gates::{Full, Pass},
+        ingest::{Named, Prepared, Rules},
+        pool::Class,
+    },
 };
 
 /// Files in one form.
@@ -57,8 +64,18 @@ pub(super) async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
-    let prepared = receive(&app, &headers, body, Rules::Validate, Names::Given).await?;
+    let (prepared, _pass) = receive(&app, &headers, body, Rules::Validate, Names::Given).await?;
     Ok(created(app.ingest.name(prepared).await?))
+}
+
+/// The right to bring pictures in, to be held until they are stored.
+///
+/// # Errors
+/// When as many do as may, or when their processing would have to wait too long.
+pub(super) fn enter(app: &App) -> Result<Pass, Full> {
+    let pass = app.gates.uploads.enter()?;
+    app.pool.admit(Class::Upload, app.pool.deadline())?;
+    Ok(pass)
 }
 
 /// Where the names of the pictures come from.
@@ -71,20 +88,27 @@ pub(super) enum Names {
 }
 
 /// Receives a form and prepares each of its files as soon as it is complete. When one fails, all are dropped, and the
-/// rest of the body is read and thrown away for a while so that the client gets to read the answer.
+/// rest of the body is read and thrown away for a while so that the client gets to read the answer. The pass is to be held until they are named.
 pub(super) async fn receive(
     app: &App,
     headers: &HeaderMap,
     body: Body,
     rules: Rules,
     names: Names,
-) -> Result<Vec<Prepared>, ApiError> {
+) -> Result<(Vec<Prepared>, Pass), ApiError> {
+    let pass = match enter(app) {
+        Ok(pass) => pass,
+        Err(full) => {
+            form::turn_away(headers, body);
+            return Err(full.into());
+        }
+    };
     let mut form = Form::new(headers, body, MAX_FILES as u64, app.rules.max_file_size_bytes)?;
     let received = receive_files(app, &mut form, rules, names).await;
     if received.is_err() {
         form.linger();
     }
-    received
+    Ok((received?, pass))
 }
 
 async fn receive_files(app: &App, form: &mut Form, rules: Rules, names: Names) -> Result<Vec<Prepared>, ApiError> {

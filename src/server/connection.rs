@@ -58,7 +58,6 @@ enum Version {
 
 /// What connections have in common.
 pub(super) struct Common {
-    pub(super) front: Arc<Front>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) patience: Patience,
     /// Cancelled when the server stops.
@@ -66,14 +65,14 @@ pub(super) struct Common {
 }
 
 impl Common {
-    /// Serves a connection to its end.
-    pub(super) async fn serve(&self, stream: TcpStream) {
+    /// Serves a connection to its end, with what `front` answers.
+    pub(super) async fn serve(&self, stream: TcpStream, front: Arc<Front>) {
         // Responses are written whole, and small ones should not wait for a peer's delayed acknowledgement.
         let _slower = stream.set_nodelay(true);
         let pulse = Arc::new(Pulse::default());
         let Some(tls) = &self.tls else {
             if let Some(Ok(version)) = self.in_time(version(&stream)).await {
-                self.drive(Noted::new(stream, Arc::clone(&pulse)), version, pulse).await;
+                self.drive(Noted::new(stream, Arc::clone(&pulse)), version, pulse, front).await;
             }
             return;
         };
@@ -81,7 +80,7 @@ impl Common {
         match self.in_time(tls.accept(Noted::new(stream, Arc::clone(&pulse)))).await {
             Some(Ok(stream)) => {
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.drive(stream, if is_http2 { Version::Http2 } else { Version::Http1 }, pulse).await;
+                self.drive(stream, if is_http2 { Version::Http2 } else { Version::Http1 }, pulse, front).await;
             }
             Some(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             None => {}
@@ -96,14 +95,13 @@ impl Common {
         }
     }
 
-    async fn drive<S>(&self, stream: S, version: Version, pulse: Arc<Pulse>)
+    async fn drive<S>(&self, stream: S, version: Version, pulse: Arc<Pulse>, front: Arc<Front>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let is_http1 = version == Version::Http1;
         let mut watch = Watch::new(Arc::clone(&pulse), self.patience, is_http1, Instant::now());
         let stream = WithBodies::new(stream);
-        let front = Arc::clone(&self.front);
         let service = hyper::service::service_fn(move |request| {
             let in_flight = pulse.begin();
             let answering = front.answer(request);

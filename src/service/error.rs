@@ -5,7 +5,7 @@ use crate::{
     domain::{Alias, AliasError, FilterError, OutputFormat},
     pixels::{ExecError, PlanError},
     repo::RepoError,
-    service::fetch::FetchError,
+    service::{fetch::FetchError, gates::Full},
     store::{StagingError, StoreError},
 };
 
@@ -57,12 +57,9 @@ pub enum ServiceError {
     /// A download failed or was refused.
     #[error(transparent)]
     Fetch(std::sync::Arc<FetchError>),
-    /// As many jobs wait as may wait.
-    #[error("the server is busy: {waiting} jobs wait already")]
-    Busy {
-        /// Jobs that wait or run.
-        waiting: usize,
-    },
+    /// A gate is full.
+    #[error(transparent)]
+    Busy(#[from] Full),
     /// A job took longer than it may.
     #[error("the image took over {limit_secs} s to process")]
     TimedOut {

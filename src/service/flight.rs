@@ -91,6 +91,12 @@ where
         self.board.join(key, begin, |computation| computation.task.abort())
     }
 
+    /// Whether one for `key` is under way, which a moment later it may not be.
+    #[must_use]
+    pub fn has(&self, key: &K) -> bool {
+        self.board.waiting(key) > 0
+    }
+
     /// Computations under way.
     #[must_use]
     pub fn len(&self) -> usize {

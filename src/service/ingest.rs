@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{ServiceError, locks::HashLocks, now_secs, pool::Pool};
+use super::{
+    ServiceError,
+    locks::HashLocks,
+    now_secs,
+    pool::{Class, Pool},
+};
 use crate::{
     codec::{self, Budget},
     domain::{Alias, DeleteToken, Details, Hash, OutputFormat},
@@ -199,8 +204,9 @@ impl Ingest {
             Err(_further_back) => options.budget.max_pixels.saturating_mul(4),
         };
         drop(head);
+        // The client sent for as long as it liked: the time of the job begins when all is there.
         self.pool
-            .reserve(decoded_bytes.saturating_add(size_bytes))
+            .reserve(Class::Upload, decoded_bytes.saturating_add(size_bytes), self.pool.deadline())
             .await?
             .run(move |stop| {
                 let bytes = upload.read_blocking().map_err(unreadable(&upload))?;

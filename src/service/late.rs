@@ -125,7 +125,10 @@ impl Late {
             // The semaphore is never closed.
             let Ok(thread) = Arc::clone(&leave.late.threads).acquire_owned().await else { return };
             let outcome = make(thread).await;
-            if let Err(error) = &outcome {
+            if let Err(error @ ServiceError::Busy(_)) = &outcome {
+                // There may be many of them, and the gate has counted it.
+                tracing::debug!(%error, variant = leave.key.1.as_str(), "an AVIF was not begun");
+            } else if let Err(error) = &outcome {
                 tracing::warn!(%error, variant = leave.key.1.as_str(), "an AVIF was not made");
                 leave.late.give_up_if_hopeless(&leave.key, error);
             }
@@ -185,7 +188,12 @@ impl Drop for Leave {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::OutputFormat, repo::VariantRecord, store::StoreKey};
+    use crate::{
+        domain::OutputFormat,
+        repo::VariantRecord,
+        service::gates::{Full, Gate},
+        store::StoreKey,
+    };
 
     fn key(name: &str) -> Key {
         (Hash::from_bytes([7; 32]), VariantKey::stored(name))
@@ -262,8 +270,9 @@ mod tests {
         assert!(matches!(timed_out, Waited::Done(Err(ServiceError::TimedOut { .. }))));
         let again = late.wait(key("slow"), LONG, |_thread| async { panic!("begun again") }).await;
         assert_eq!(reason(&again), Some(Reason::Time));
-        let busy = late.wait(key("busy"), LONG, |_thread| async { Err(ServiceError::Busy { waiting: 9 }) }).await;
-        assert!(matches!(busy, Waited::Done(Err(ServiceError::Busy { .. }))));
+        let full = Full { gate: Gate::Queue, value: 9, limit: 9, retry: LONG };
+        let busy = late.wait(key("busy"), LONG, move |_thread| async move { Err(full.into()) }).await;
+        assert!(matches!(busy, Waited::Done(Err(ServiceError::Busy(_)))));
         assert!(matches!(late.wait(key("busy"), LONG, |_thread| async { Ok(made()) }).await, Waited::Done(Ok(_))));
         let panicked = late.wait(key("panic"), LONG, |_thread| async { panic!("injected") }).await;
         assert!(matches!(panicked, Waited::Done(Err(ServiceError::Panicked))));

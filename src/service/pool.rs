@@ -1,19 +1,36 @@
 //! The processing pool: a fixed number of named threads for everything that decodes, processes or
-//! encodes, behind one gate that bounds how many jobs wait and how much memory they take together.
+//! encodes, behind gates for how many jobs wait, how long they would, and how much memory they take together.
+//!
+//! A job comes in by one of two lanes, that of variants and that of pictures coming in. It has a place in its lane from the moment it is let in, takes
+//! its turn there, then memory, and then stands in the line for a thread. A lane has so many turns at a time, so that half of the
+//! threads and of the memory are left to the other however many wait in this one, and what only waits holds no memory.
 
 mod crew;
+mod estimate;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Sender, bounded};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::timeout_at,
+};
 
-use self::crew::{Crew, Fate, Job};
-use super::ServiceError;
+use self::{
+    crew::{Crew, Fate},
+    estimate::expected_wait,
+};
+use super::{
+    ServiceError,
+    gates::{Full, Gate, GateStats, Mean, Pass, Turnstile},
+};
 use crate::{codec::CodecError, pixels::Stop};
 
 /// Granularity of the memory gate.
@@ -24,14 +41,74 @@ const MEBIBYTE: u64 = 1024 * 1024;
 pub struct PoolOptions {
     /// Threads.
     pub workers: usize,
-    /// Jobs that may wait for a thread; one more is refused.
+    /// Jobs for variants that may wait for a thread; one more is refused.
     pub queue: usize,
+    /// Jobs for pictures coming in that may be there at a time: as many as the gate in front of them lets in.
+    pub uploads: usize,
+    /// A job for a variant that would wait longer than this is refused.
+    pub max_wait: Duration,
     /// Memory that all running jobs may say they need together.
     pub memory_limit_bytes: u64,
     /// Longest time from asking to answer.
     pub timeout: Duration,
     /// How long after that a job may go on before it is given up: time to see that it is to stop.
     pub grace: Duration,
+    /// How far the threads stand back behind those that answer requests, 0 to 19 (`nice`); Linux only.
+    pub nice: u8,
+}
+
+/// What a job is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A variant that somebody waits for.
+    Variant,
+    /// A variant that takes longer than anybody waits. It has the lane of the others, and says nothing of how long they take.
+    Late,
+    /// A picture coming in.
+    Upload,
+}
+
+/// Where jobs of one kind wait.
+#[derive(Debug)]
+struct Lane {
+    /// A place a job, running or waiting: what bounds the queue.
+    places: Arc<Turnstile>,
+    /// A permit a job that may ask for memory and a thread.
+    turns: Arc<Semaphore>,
+    /// How long its jobs have a thread.
+    service: Mean,
+}
+
+/// What jobs have waited for a thread, and for memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// Jobs that have begun.
+    pub begun: u64,
+    /// From the place in the queue to the thread, all of them together, without the wait for memory.
+    pub queue: Duration,
+    /// For memory.
+    pub memory: Duration,
+}
+
+/// What the pool is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStats {
+    /// The gate of the queue.
+    pub queue: GateStats,
+    /// Jobs refused because they would have waited too long.
+    pub refused_wait: u64,
+    /// Jobs refused because memory did not come free in time.
+    pub refused_memory: u64,
+    /// What a job for a variant would wait now.
+    pub expected_wait: Duration,
+    /// What it may wait.
+    pub max_wait: Duration,
+    /// Memory promised to jobs.
+    pub granted_bytes: u64,
+    /// Memory there is for them.
+    pub memory_limit_bytes: u64,
+    /// What jobs have waited.
+    pub waited: Waited,
 }
 
 /// Runs blocking jobs on its own threads. When it is dropped, its threads end after the jobs they run; nobody waits for
@@ -40,13 +117,23 @@ pub struct PoolOptions {
 #[derive(Debug)]
 pub struct Pool {
     options: PoolOptions,
-    /// A permit a job, running or waiting: what bounds the queue.
-    places: Arc<Semaphore>,
+    variants: Arc<Lane>,
+    uploads: Arc<Lane>,
     /// A permit a MiB.
     memory: Arc<Semaphore>,
     memory_mib: u32,
-    jobs: Sender<Job>,
+    refused_wait: AtomicU64,
+    refused_memory: AtomicU64,
+    waits: Arc<Waits>,
+    jobs: Sender<Arc<Fate>>,
     crew: Arc<Crew>,
+}
+
+#[derive(Debug, Default)]
+struct Waits {
+    begun: AtomicU64,
+    queue_nanos: AtomicU64,
+    memory_nanos: AtomicU64,
 }
 
 impl Pool {
@@ -55,47 +142,78 @@ impl Pool {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(options: PoolOptions) -> std::io::Result<Self> {
-        let places = options.workers + options.queue;
-        let (jobs, waiting) = bounded::<Job>(places);
-        let crew = Crew::start(options.workers, waiting)?;
+        // Each thread has its next job at hand while it has one.
+        let turns = 2 * options.workers + 1;
+        let lane = |places| {
+            let places = Turnstile::new(Gate::Queue, places);
+            Arc::new(Lane { places, turns: Arc::new(Semaphore::new(turns)), service: Mean::default() })
+        };
+        // Whatever stands in the line has a turn, so it is never full.
+        let (jobs, waiting) = bounded::<Arc<Fate>>(2 * turns);
+        let crew = Crew::start(options.workers, options.nice, waiting)?;
         // Over 4 PiB the gate is no gate; a semaphore of tokio's holds at least 2^29 permits on every target.
         let memory_mib = u32::try_from(options.memory_limit_bytes / MEBIBYTE).unwrap_or(u32::MAX).clamp(1, 1 << 28);
         Ok(Self {
             options,
-            places: Arc::new(Semaphore::new(places)),
+            variants: lane(options.workers + options.queue),
+            // Jobs of callers that have left may run for a moment, and hold their places.
+            uploads: lane(options.workers + options.uploads),
             memory: Arc::new(Semaphore::new(memory_mib as usize)),
             memory_mib,
+            refused_wait: AtomicU64::new(0),
+            refused_memory: AtomicU64::new(0),
+            waits: Arc::default(),
             jobs,
             crew,
         })
     }
 
-    /// A place in the queue, and room for about `peak_bytes`, for one job. Waits for the memory.
+    /// By when somebody who asks now is to be answered.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.options.timeout
+    }
+
+    /// A place in the queue, and room for about `peak_bytes`, for one job that is to be done by `deadline`. Waits for its turn and for the memory.
     ///
     /// # Errors
-    /// [`ServiceError::Busy`] at once when too many jobs wait, [`ServiceError::TimedOut`] when the memory did not come free.
-    pub async fn reserve(&self, peak_bytes: u64) -> Result<Reservation<'_>, ServiceError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_full| self.busy())?;
-        let deadline = Instant::now() + self.options.timeout;
+    /// [`ServiceError::Busy`]: at once when too many jobs wait, or when a job for a variant would wait too long; at the deadline when
+    /// neither turn nor memory had come.
+    pub async fn reserve(
+        &self,
+        class: Class,
+        peak_bytes: u64,
+        deadline: Instant,
+    ) -> Result<Reservation<'_>, ServiceError> {
+        let lane = self.lane(class);
+        if class == Class::Variant {
+            self.admit(class, deadline)?;
+        }
+        let place = lane.places.enter()?;
+        let late = |_elapsed| self.too_long(place.held_for(), self.options.timeout);
+        let turn = timeout_at(deadline.into(), Arc::clone(&lane.turns).acquire_owned()).await.map_err(late)?;
+        let turn = turn.map_err(|_closed| lane.places.refuse())?;
         // A job that needs more than there is runs alone.
         let mib = u32::try_from(peak_bytes.div_ceil(MEBIBYTE)).unwrap_or(u32::MAX).clamp(1, self.memory_mib);
-        let memory = tokio::time::timeout_at(deadline.into(), Arc::clone(&self.memory).acquire_many_owned(mib))
+        let before = Instant::now();
+        let memory = timeout_at(deadline.into(), Arc::clone(&self.memory).acquire_many_owned(mib))
             .await
-            .map_err(|_elapsed| self.timed_out())?
-            .map_err(|_closed| self.busy())?;
-        Ok(Reservation { pool: self, deadline, permits: (place, memory) })
+            .map_err(|_elapsed| self.no_memory(mib))?
+            .map_err(|_closed| lane.places.refuse())?;
+        let memory_wait = before.elapsed();
+        Ok(Reservation { pool: self, class, deadline, memory_wait, permits: (place, turn, memory) })
     }
 
     /// Reserves and runs in one.
     ///
     /// # Errors
     /// As [`Self::reserve`] and [`Reservation::run`].
-    pub async fn run<T, F>(&self, peak_bytes: u64, job: F) -> Result<T, ServiceError>
+    pub async fn run<T, F>(&self, class: Class, peak_bytes: u64, deadline: Instant, job: F) -> Result<T, ServiceError>
     where
         T: Send + 'static,
         F: FnOnce(&Stop) -> Result<T, ServiceError> + Send + 'static,
     {
-        self.reserve(peak_bytes).await?.run(job).await
+        self.reserve(class, peak_bytes, deadline).await?.run(job).await
     }
 
     /// Threads.
@@ -107,7 +225,7 @@ impl Pool {
     /// Jobs that run or wait.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.options.workers + self.options.queue - self.places.available_permits()
+        self.variants.places.held() + self.uploads.places.held()
     }
 
     /// Jobs that were given up since the start, because they went on after their time and the grace, and those of them that
@@ -117,11 +235,81 @@ impl Pool {
         self.crew.given_up()
     }
 
-    fn busy(&self) -> ServiceError {
-        ServiceError::Busy { waiting: self.in_flight() }
+    /// What it is busy with.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        let nanos = |count: &AtomicU64| Duration::from_nanos(count.load(Ordering::Relaxed));
+        let free_mib = self.memory.available_permits() as u64;
+        PoolStats {
+            queue: self.variants.places.stats(),
+            refused_wait: self.refused_wait.load(Ordering::Relaxed),
+            refused_memory: self.refused_memory.load(Ordering::Relaxed),
+            expected_wait: self.expected_wait(Class::Variant),
+            max_wait: self.options.max_wait,
+            granted_bytes: u64::from(self.memory_mib).saturating_sub(free_mib) * MEBIBYTE,
+            memory_limit_bytes: u64::from(self.memory_mib) * MEBIBYTE,
+            waited: Waited {
+                begun: self.waits.begun.load(Ordering::Relaxed),
+                queue: nanos(&self.waits.queue_nanos),
+                memory: nanos(&self.waits.memory_nanos),
+            },
+        }
     }
 
-    fn timed_out(&self) -> ServiceError {
+    /// How long a job of this class would wait for a thread, by how many are before it and how long they took lately.
+    #[must_use]
+    pub fn expected_wait(&self, class: Class) -> Duration {
+        let (lane, other) = match class {
+            Class::Variant | Class::Late => (&self.variants, &self.uploads),
+            Class::Upload => (&self.uploads, &self.variants),
+        };
+        expected_wait(lane.places.held(), other.places.held(), self.options.workers, lane.service.get())
+    }
+
+    fn lane(&self, class: Class) -> &Arc<Lane> {
+        match class {
+            Class::Variant | Class::Late => &self.variants,
+            Class::Upload => &self.uploads,
+        }
+    }
+
+    /// Refuses a job that would wait longer than it may, or past its deadline. One for a picture coming in is asked for before the picture is
+    /// received, and not again when it is here.
+    ///
+    /// # Errors
+    /// [`Full`] with the wait that is expected.
+    pub fn admit(&self, class: Class, deadline: Instant) -> Result<(), Full> {
+        let wait = self.expected_wait(class);
+        let limit = self.options.max_wait.min(deadline.saturating_duration_since(Instant::now()));
+        // With a thread free there is no wait, whatever time is left.
+        if wait.is_zero() || wait <= limit { Ok(()) } else { Err(self.too_long(wait, limit)) }
+    }
+
+    /// Whether a job would be let in now.
+    ///
+    /// # Errors
+    /// [`Full`] as [`Self::reserve`] would say it.
+    pub fn check(&self, class: Class, deadline: Instant) -> Result<(), Full> {
+        self.admit(class, deadline)?;
+        let places = &self.lane(class).places;
+        if places.held() < places.limit() { Ok(()) } else { Err(places.refuse()) }
+    }
+
+    fn too_long(&self, wait: Duration, limit: Duration) -> Full {
+        self.refused_wait.fetch_add(1, Ordering::Relaxed);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Full { gate: Gate::Wait, value: millis(wait), limit: millis(limit), retry: wait }
+    }
+
+    fn no_memory(&self, mib: u32) -> Full {
+        self.refused_memory.fetch_add(1, Ordering::Relaxed);
+        let retry = self.variants.service.get().max(self.uploads.service.get());
+        Full { gate: Gate::Memory, value: mib.into(), limit: self.memory_mib.into(), retry }
+    }
+
+    /// What somebody is told whose time is over.
+    #[must_use]
+    pub fn timed_out(&self) -> ServiceError {
         ServiceError::TimedOut { limit_secs: self.options.timeout.as_secs() }
     }
 }
@@ -131,251 +319,94 @@ impl Pool {
 #[derive(Debug)]
 pub struct Reservation<'a> {
     pool: &'a Pool,
+    class: Class,
     deadline: Instant,
-    permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    memory_wait: Duration,
+    /// Place, turn, memory.
+    permits: (Pass, OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
 impl Reservation<'_> {
     /// Runs `job` on a thread of the pool and returns its answer. The job is told when to stop: when its time is over, and
-    /// when nobody waits any more, because this future was dropped. A job that is stopped before a thread is free never starts.
+    /// when nobody waits any more, because this future was dropped. A job that is stopped before a thread is free never starts: it is dropped at once, with all it holds.
     ///
     /// # Errors
     /// [`ServiceError::TimedOut`] when it took too long (the job itself ends when it next looks whether to go on),
-    /// [`ServiceError::Panicked`] when it panicked, and its own.
+    /// [`ServiceError::Busy`] when no thread was free in its time, [`ServiceError::Panicked`] when it panicked, and its own.
     pub async fn run<T, F>(self, job: F) -> Result<T, ServiceError>
     where
         T: Send + 'static,
         F: FnOnce(&Stop) -> Result<T, ServiceError> + Send + 'static,
     {
-        let Self { pool, deadline, permits: (place, memory) } = self;
+        let Self { pool, class, deadline, memory_wait, permits: (place, turn, memory) } = self;
         let (tell, told) = oneshot::channel();
         let stop = Stop::at(deadline);
-        let _guard = StopWhenDropped(stop.clone());
         let (end, ended) = oneshot::channel::<()>();
-        let fate = Fate::new(place);
-        let mine = Arc::clone(&fate);
-        let work = Box::new(move || {
-            let answer = (!tell.is_closed()).then(|| catch_unwind(AssertUnwindSafe(|| job(&stop))));
-            drop(memory);
-            mine.leave();
-            if let Some(answer) = answer {
+        let (lane, waits, entered) = (Arc::clone(pool.lane(class)), Arc::clone(&pool.waits), Instant::now());
+        let waited_before = place.held_for().saturating_sub(memory_wait);
+        let told_to = stop.clone();
+        let fate = Fate::new((place, turn), |mine| {
+            Box::new(move || {
+                let began = Instant::now();
+                waits.add(waited_before + (began - entered), memory_wait);
+                let answer = match told_to.check() {
+                    Ok(()) => catch_unwind(AssertUnwindSafe(|| job(&told_to))),
+                    Err(_late) => Ok(Err(CodecError::TimedOut.into())),
+                };
+                drop(memory);
+                if class != Class::Late {
+                    lane.service.add(began.elapsed());
+                }
+                mine.leave();
                 // Nobody listens when the caller has gone; the answer goes with it.
                 let _gone = tell.send(answer.unwrap_or(Err(ServiceError::Panicked)));
-            }
-            drop(end);
+                drop(end);
+            })
         });
-        let job = Job { work, fate: Arc::clone(&fate) };
-        // There is a place in the queue for every permit, so this neither blocks nor fails while the pool lives.
-        pool.jobs.try_send(job).map_err(|_full| pool.busy())?;
+        let guard = Leave { stop, fate: Arc::clone(&fate) };
+        // Whatever has a turn has a place in the line, so this neither blocks nor fails while the pool lives.
+        pool.jobs.try_send(Arc::clone(&fate)).map_err(|_full| pool.lane(class).places.refuse())?;
         // A task of its own: whoever waits may leave, and the thread be stuck all the same.
         let (crew, latest) = (Arc::clone(&pool.crew), deadline + pool.options.grace);
+        let watched = Arc::clone(&fate);
         tokio::spawn(async move {
-            if tokio::time::timeout_at(latest.into(), ended).await.is_err() {
-                crew.give_up(&fate);
+            if timeout_at(latest.into(), ended).await.is_err() {
+                crew.give_up(&watched);
             }
         });
-        match tokio::time::timeout_at(deadline.into(), told).await {
+        let answer = match timeout_at(deadline.into(), told).await {
             // A decoder knows that it is late, and not how long it had.
             Ok(Ok(Err(ServiceError::Codec(CodecError::TimedOut)))) => Err(pool.timed_out()),
-            Ok(told) => told.map_err(|_dropped| pool.busy())?,
+            Ok(told) => told.map_err(|_dropped| pool.lane(class).places.refuse())?,
+            Err(_elapsed) if fate.waits() => Err(pool.too_long(entered.elapsed(), pool.options.timeout).into()),
             Err(_elapsed) => Err(pool.timed_out()),
-        }
+        };
+        drop(guard);
+        answer
     }
 }
 
-/// Stops a job when the future that waits for it is dropped.
-struct StopWhenDropped(Stop);
+impl Waits {
+    fn add(&self, queue: Duration, memory: Duration) {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.queue_nanos.fetch_add(nanos(queue), Ordering::Relaxed);
+        self.memory_nanos.fetch_add(nanos(memory), Ordering::Relaxed);
+    }
+}
 
-impl Drop for StopWhenDropped {
+/// Stops a job when the future that waits for it is dropped, and takes it out of the queue if it still waits there.
+struct Leave {
+    stop: Stop,
+    fate: Arc<Fate>,
+}
+
+impl Drop for Leave {
     fn drop(&mut self) {
-        self.0.stop();
+        self.stop.stop();
+        self.fate.abandon();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pool(workers: usize, queue: usize, timeout: Duration) -> Arc<Pool> {
-        let grace = Duration::from_millis(20);
-        Arc::new(Pool::start(PoolOptions { workers, queue, memory_limit_bytes: 8 * MEBIBYTE, timeout, grace }).unwrap())
-    }
-
-    const LONG: Duration = Duration::from_secs(20);
-
-    #[tokio::test]
-    async fn answers_come_back_and_a_panic_costs_one_job() {
-        let pool = pool(1, 4, LONG);
-        assert_eq!(pool.run(0, |_| Ok(7)).await.unwrap(), 7);
-        let panicked = pool.run::<(), _>(0, |_| panic!("injected")).await;
-        assert!(matches!(panicked, Err(ServiceError::Panicked)));
-        assert_eq!(
-            pool.run(0, |_| Ok(std::thread::current().name().map(str::to_owned))).await.unwrap().unwrap(),
-            "process-0"
-        );
-        assert_eq!(pool.in_flight(), 0);
-    }
-
-    /// A job that runs until the returned sender is dropped.
-    fn blocked(pool: &Arc<Pool>, peak_bytes: u64) -> (Sender<()>, tokio::task::JoinHandle<Result<(), ServiceError>>) {
-        let (release, wait) = bounded::<()>(0);
-        let pool = Arc::clone(pool);
-        let task = tokio::spawn(async move {
-            pool.run(peak_bytes, move |_| {
-                let _released = wait.recv();
-                Ok(())
-            })
-            .await
-        });
-        (release, task)
-    }
-
-    #[tokio::test]
-    async fn a_running_job_is_told_that_its_caller_left() {
-        let pool = pool(1, 4, LONG);
-        let (tell, told) = oneshot::channel();
-        let (begun, begins) = oneshot::channel();
-        let running = tokio::spawn({
-            let pool = Arc::clone(&pool);
-            async move {
-                pool.run(0, move |stop| {
-                    let _listening = begun.send(());
-                    while stop.check().is_ok() {
-                        std::thread::yield_now();
-                    }
-                    let _listening = tell.send(stop.check() == Err(crate::pixels::Stopped::Dropped));
-                    Ok(())
-                })
-                .await
-            }
-        });
-        begins.await.unwrap();
-        running.abort();
-        assert!(told.await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn one_job_more_than_may_wait_is_refused_at_once() {
-        let pool = pool(1, 1, LONG);
-        let (first, running) = blocked(&pool, 0);
-        let (second, waiting) = blocked(&pool, 0);
-        while pool.in_flight() < 2 {
-            tokio::task::yield_now().await;
-        }
-        assert!(matches!(pool.run(0, |_| Ok(())).await, Err(ServiceError::Busy { waiting: 2 })));
-        drop((first, second));
-        running.await.unwrap().unwrap();
-        waiting.await.unwrap().unwrap();
-        pool.run(0, |_| Ok(())).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn memory_is_shared_and_a_job_larger_than_all_of_it_runs_alone() {
-        let pool = pool(2, 4, LONG);
-        let (release, running) = blocked(&pool, 5 * MEBIBYTE);
-        while pool.memory.available_permits() != 3 {
-            tokio::task::yield_now().await;
-        }
-        pool.run(3 * MEBIBYTE, |_| Ok(())).await.unwrap();
-        let mut large = tokio::spawn({
-            let pool = Arc::clone(&pool);
-            async move { pool.run(u64::MAX, |_| Ok(())).await }
-        });
-        assert!(tokio::time::timeout(Duration::from_millis(50), &mut large).await.is_err());
-        drop(release);
-        running.await.unwrap().unwrap();
-        large.await.unwrap().unwrap();
-        assert_eq!(pool.memory.available_permits(), 8);
-    }
-
-    #[tokio::test]
-    async fn one_whose_caller_left_never_starts() {
-        // No thread is given up in this time.
-        let timeout = Duration::from_millis(50);
-        let options = PoolOptions { workers: 1, queue: 4, memory_limit_bytes: MEBIBYTE, timeout, grace: LONG };
-        let pool = Arc::new(Pool::start(options).unwrap());
-        let (release, running) = blocked(&pool, 0);
-        assert!(matches!(running.await.unwrap(), Err(ServiceError::TimedOut { .. })));
-        let started = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let seen = Arc::clone(&started);
-        let waiting = pool.run(0, move |_| {
-            seen.store(true, std::sync::atomic::Ordering::SeqCst);
-            Ok(())
-        });
-        assert!(matches!(waiting.await, Err(ServiceError::TimedOut { .. })));
-        assert_eq!(pool.given_up(), (0, 0));
-        drop(release);
-        while pool.in_flight() > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(!started.load(std::sync::atomic::Ordering::SeqCst));
-    }
-
-    /// Waits until as many were given up, and as many of them go on.
-    async fn until_given_up(pool: &Pool, expected: (u64, usize)) {
-        let seen = async {
-            while pool.given_up() != expected {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        tokio::time::timeout(LONG, seen).await.unwrap_or_else(|_late| panic!("{:?}", pool.given_up()));
-    }
-
-    #[tokio::test]
-    async fn a_job_that_overruns_is_answered_counted_and_replaced_and_keeps_its_memory() {
-        let pool = pool(1, 1, Duration::from_millis(500));
-        let (release, running) = blocked(&pool, 5 * MEBIBYTE);
-        assert!(matches!(running.await.unwrap(), Err(ServiceError::TimedOut { limit_secs: 0 })));
-        until_given_up(&pool, (1, 1)).await;
-        // Another thread does what comes, with the memory that is left and every place.
-        assert_eq!((pool.in_flight(), pool.memory.available_permits()), (0, 3));
-        pool.run(3 * MEBIBYTE, |_| Ok(())).await.unwrap();
-        // There is no spare for a second one: it is counted, and keeps its place.
-        let (second, running) = blocked(&pool, 0);
-        assert!(matches!(running.await.unwrap(), Err(ServiceError::TimedOut { .. })));
-        until_given_up(&pool, (2, 2)).await;
-        assert_eq!(pool.in_flight(), 1);
-        drop(second);
-        until_given_up(&pool, (2, 1)).await;
-        pool.run(0, |_| Ok(())).await.unwrap();
-        drop(release);
-        until_given_up(&pool, (2, 0)).await;
-        assert_eq!((pool.in_flight(), pool.memory.available_permits()), (0, 8));
-        // The spare is free again.
-        let (third, running) = blocked(&pool, 0);
-        assert!(running.await.unwrap().is_err());
-        until_given_up(&pool, (3, 1)).await;
-        pool.run(0, |_| Ok(())).await.unwrap();
-        drop(third);
-    }
-
-    #[tokio::test]
-    async fn a_job_whose_caller_left_is_given_up_too() {
-        let pool = pool(1, 1, Duration::from_millis(500));
-        let (release, wait) = bounded::<()>(0);
-        let (begun, begins) = oneshot::channel();
-        let running = tokio::spawn({
-            let pool = Arc::clone(&pool);
-            async move {
-                pool.run(0, move |_| {
-                    let _listening = begun.send(());
-                    let _released = wait.recv();
-                    Ok(())
-                })
-                .await
-            }
-        });
-        begins.await.unwrap();
-        running.abort();
-        until_given_up(&pool, (1, 1)).await;
-        pool.run(0, |_| Ok(())).await.unwrap();
-        drop(release);
-    }
-
-    #[tokio::test]
-    async fn a_decoder_that_is_late_says_how_long_it_had() {
-        let pool = pool(1, 1, LONG);
-        let late = pool.run::<(), _>(0, |_| Err(CodecError::TimedOut.into())).await;
-        assert!(matches!(late, Err(ServiceError::TimedOut { limit_secs: 20 })));
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use super::{
     late::{Late, Reason, Waited},
     now_secs,
     originals::Original,
-    pool::Pool,
+    pool::{Class, Pool},
 };
 use crate::{
     codec::{self, Budget, Chroma, Decoded, Encoders, Scale, Settings},
@@ -75,6 +75,9 @@ struct Work {
     ops: Vec<Op>,
     plan: Plan,
     moves: bool,
+    class: Class,
+    /// By when it is to be done.
+    deadline: Instant,
     /// Held until the thread is free again, not only as long as somebody waits for it.
     #[expect(dead_code, reason = "held, not read")]
     share: Option<OwnedSemaphorePermit>,
@@ -96,6 +99,14 @@ pub enum Answer {
     Made(Made),
     /// This variant, which it did not ask for, and why.
     Instead(Box<(Variant, Made)>, Reason),
+}
+
+/// When a variant is to be made.
+enum Turn {
+    /// By this instant: somebody waits for it.
+    By(Instant),
+    /// With this right to a thread, for as long as a job may take.
+    Late(OwnedSemaphorePermit),
 }
 
 /// Makes variants.
@@ -125,13 +136,19 @@ impl Process {
     }
 
     /// What a request for `variant` is answered with: the variant, but for an AVIF that is not there and not made within its
-    /// budget. Then it is the same picture as WebP, while the AVIF is finished in the background and stored.
+    /// budget. Then it is the same picture as WebP, while the AVIF is finished in the background and stored. Whatever it takes, the answer is to be
+    /// there by `deadline`.
     ///
     /// # Errors
     /// As [`Self::variant`].
-    pub async fn answer(self: &Arc<Self>, original: &Original, variant: Variant) -> Result<Answer, ServiceError> {
+    pub async fn answer(
+        self: &Arc<Self>,
+        original: &Original,
+        variant: Variant,
+        deadline: Instant,
+    ) -> Result<Answer, ServiceError> {
         if variant.format() != OutputFormat::Avif {
-            return Ok(Answer::Made(self.variant(original, variant).await?));
+            return Ok(Answer::Made(self.variant(original, variant, deadline).await?));
         }
         let key = variant.key();
         let stored = StoreKey::Variant { hash: original.hash, key: key.clone(), format: variant.format() };
@@ -146,7 +163,7 @@ impl Process {
             Reason::Size
         } else {
             let (this, theirs, asked) = (Arc::clone(self), original.clone(), variant.clone());
-            let make = |thread| async move { this.make(theirs, asked, stored, Some(thread)).await };
+            let make = |thread| async move { this.make(theirs, asked, stored, Turn::Late(thread)).await };
             let budget = if is_patient { FOR_EVER } else { self.options.avif_budget };
             match self.late.wait((original.hash, key), budget, make).await {
                 Waited::Done(made) => return Ok(Answer::Made(made?)),
@@ -156,7 +173,7 @@ impl Process {
         self.late.count(reason);
         // A still picture is the same WebP for everyone; only an animation has one that stands still and one that does not.
         let instead = variant.instead(OutputFormat::Webp, original.record.details.frames > 1);
-        let made = self.variant(original, instead.clone()).await?;
+        let made = self.variant(original, instead.clone(), deadline).await?;
         Ok(Answer::Instead(Box::new((instead, made)), reason))
     }
 
@@ -173,20 +190,32 @@ impl Process {
         Ok(Plan::new(ops, Size { width: details.width, height: details.height }, &self.options.plan)?)
     }
 
-    /// The variant of `original`, from the store or made now.
+    /// The variant of `original`, from the store or made by `deadline`. Who joins a computation has its time, if that is over sooner.
     ///
     /// # Errors
     /// Refusals of plan or codec, a missing file, or the pool's [`ServiceError::Busy`] and the like.
-    pub async fn variant(self: &Arc<Self>, original: &Original, variant: Variant) -> Result<Made, ServiceError> {
+    pub async fn variant(
+        self: &Arc<Self>,
+        original: &Original,
+        variant: Variant,
+        deadline: Instant,
+    ) -> Result<Made, ServiceError> {
         let key = variant.key();
         let stored = StoreKey::Variant { hash: original.hash, key: key.clone(), format: variant.format() };
         if let Some(Found { record, bytes }) = self.cache.find(&original.hash, &key).await? {
             return Ok(Made { key: stored, record, bytes });
         }
         let flight_key = (original.hash, key, self.dropped.load(Ordering::Acquire));
+        if !self.flight.has(&flight_key) {
+            // Nothing is begun for what would be refused: of that there may be a lot.
+            self.pool.check(Class::Variant, deadline)?;
+        }
         let (this, original) = (Arc::clone(self), original.clone());
-        let make = || async move { this.make(original, variant, stored, None).await };
-        self.flight.run(flight_key, make).await.unwrap_or(Err(ServiceError::Panicked))
+        let make = move || async move { this.make(original, variant, stored, Turn::By(deadline)).await };
+        match tokio::time::timeout_at(deadline.into(), self.flight.run(flight_key, make)).await {
+            Ok(made) => made.unwrap_or(Err(ServiceError::Panicked)),
+            Err(_elapsed) => Err(self.pool.timed_out()),
+        }
     }
 
     /// Forgets a variant whose file was not found, so that the next request makes it again.
@@ -219,7 +248,7 @@ impl Process {
         original: Original,
         variant: Variant,
         stored: StoreKey,
-        share: Option<OwnedSemaphorePermit>,
+        turn: Turn,
     ) -> Result<Made, ServiceError> {
         let key = variant.key();
         let ticket = self.cache.ticket(&original.hash);
@@ -240,7 +269,12 @@ impl Process {
         // By then the decoder holds nothing any more.
         let avif_bytes = if variant.format() == OutputFormat::Avif { AVIF_BYTES_A_PIXEL } else { 0 };
         let at_least = plan.output().pixels() * (avif_bytes + 4);
-        let work = Arc::new(Work { original, variant, ops, plan, moves, share });
+        let (class, deadline, share) = match turn {
+            Turn::By(deadline) => (Class::Variant, deadline, None),
+            // Nobody's request has to wait for it: its time begins with its turn.
+            Turn::Late(thread) => (Class::Late, self.pool.deadline(), Some(thread)),
+        };
+        let work = Arc::new(Work { original, variant, ops, plan, moves, class, deadline, share });
         let mut encoded = None;
         if let Some(peak_bytes) = self.divided_peak_bytes(&work) {
             encoded = self.encoded(&work, peak_bytes.max(at_least), Source::Divided).await?;
@@ -280,7 +314,7 @@ impl Process {
         peak_bytes: u64,
         source: Source,
     ) -> Result<Option<Encoded>, ServiceError> {
-        let reservation = self.pool.reserve(peak_bytes).await?;
+        let reservation = self.pool.reserve(work.class, peak_bytes, work.deadline).await?;
         let key = work.original.key();
         let bytes = self.store.read(&key).await?.ok_or_else(|| ServiceError::FileMissing(key.to_string()))?;
         let (engines, options, work) = (Arc::clone(&self.engines), self.options.clone(), Arc::clone(work));

@@ -7,6 +7,7 @@ use glimt::{
     config::Config,
     pixels::{Backend, Engines},
     server::Server,
+    service::pool::Pool,
 };
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -25,6 +26,7 @@ pub(crate) struct App {
     pub(crate) base: String,
     pub(crate) port: u16,
     pub(crate) engines: Arc<Engines>,
+    pub(crate) pool: Arc<Pool>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
     data: TempDir,
@@ -53,7 +55,7 @@ impl App {
         config.backend = Backend::Cpu;
         tune(&mut config);
         let server = Server::bind(config).await.unwrap();
-        let (addr, engines) = (server.local_addr(), server.engines());
+        let (addr, engines, pool) = (server.local_addr(), server.engines(), server.pool());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(async move {
             let stop = async {
@@ -62,7 +64,7 @@ impl App {
             server.serve(stop).await.unwrap();
         });
         let base = format!("http://{addr}");
-        Self { client: Client::new(&base), base, port: addr.port(), engines, stop, served, data }
+        Self { client: Client::new(&base), base, port: addr.port(), engines, pool, stop, served, data }
     }
 
     /// What is on its disk.

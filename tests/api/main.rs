@@ -28,6 +28,7 @@ mod limits;
 mod memory;
 mod metrics;
 mod original;
+mod overload;
 mod photos;
 mod pictures;
 mod privacy;

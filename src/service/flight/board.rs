@@ -93,7 +93,6 @@ impl<K: Hash + Eq + Clone, T: Clone> Board<K, T> {
     }
 
     /// Callers of the computation for `key`.
-    #[cfg(test)]
     pub(super) fn waiting(&self, key: &K) -> usize {
         lock(&self.state).running.get(key).map_or(0, |known| known.waiting)
     }

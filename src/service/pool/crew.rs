@@ -12,51 +12,95 @@ use std::sync::{
 use crossbeam_channel::Receiver;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// What a thread takes from the queue.
-pub(super) struct Job {
-    /// Does it, and gives its memory and its place back before it tells of it.
-    pub(super) work: Box<dyn FnOnce() + Send>,
-    /// Where it stands.
-    pub(super) fate: Arc<Fate>,
-}
+use crate::service::gates::Pass;
 
-/// Where a job stands, and its place in the queue until it ends or is given up.
-#[derive(Debug)]
-pub(super) struct Fate(Mutex<(Stage, Option<OwnedSemaphorePermit>)>);
+/// What a thread does for a job: it gives its memory and its place back before it tells of it.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// A job, and where it stands. Its place and its turn are held until it ends or is given up.
+pub(super) struct Fate(Mutex<State>);
+
+struct State {
+    stage: Stage,
+    /// Until a thread takes it.
+    work: Option<Work>,
+    place: Option<Pass>,
+    turn: Option<OwnedSemaphorePermit>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// In the queue.
+    /// In the line.
     Waits,
     /// On a thread.
     Runs,
     /// On a thread that was given up; `true` when there is another in its place.
     GivenUp(bool),
-    /// Over.
+    /// Over, or left before it began.
     Ended,
 }
 
 impl Fate {
-    /// Of a job that waits, with its place.
-    pub(super) fn new(place: OwnedSemaphorePermit) -> Arc<Self> {
-        Arc::new(Self(Mutex::new((Stage::Waits, Some(place)))))
+    /// Of a job that waits, with its place and its turn. The work is told its fate.
+    pub(super) fn new((place, turn): (Pass, OwnedSemaphorePermit), work: impl FnOnce(Arc<Self>) -> Work) -> Arc<Self> {
+        let state = State { stage: Stage::Waits, work: None, place: Some(place), turn: Some(turn) };
+        let fate = Arc::new(Self(Mutex::new(state)));
+        let work = work(Arc::clone(&fate));
+        fate.change(|state| state.work = Some(work));
+        fate
     }
 
-    /// Gives the place in the queue back, if it was not yet.
+    /// Gives place and turn back, if they were not yet.
     pub(super) fn leave(&self) {
-        drop(self.change(|(_, place)| place.take()));
+        drop(self.change(|state| (state.place.take(), state.turn.take())));
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut (Stage, Option<OwnedSemaphorePermit>)) -> T) -> T {
+    /// Whether no thread has taken it yet.
+    pub(super) fn waits(&self) -> bool {
+        self.change(|state| state.stage == Stage::Waits)
+    }
+
+    /// Nobody waits for it any more: if it has not begun it never does, and gives back all it holds at once but its turn. That goes when a
+    /// thread comes upon what is left of it in the line: so the line is never longer than there are turns.
+    pub(super) fn abandon(&self) {
+        drop(self.change(|state| {
+            let waits = state.stage == Stage::Waits;
+            waits.then(|| {
+                state.stage = Stage::Ended;
+                (state.work.take(), state.place.take())
+            })
+        }));
+    }
+
+    /// Takes the work, for a thread that does it now. `None` when it was abandoned.
+    fn begin(&self) -> Option<Work> {
+        self.change(|state| {
+            if state.stage == Stage::Waits {
+                state.stage = Stage::Runs;
+            } else {
+                state.turn = None;
+            }
+            state.work.take()
+        })
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         // Nothing in here panics half way.
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl std::fmt::Debug for Fate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Fate").field(&self.change(|state| state.stage)).finish()
     }
 }
 
 /// The threads.
 #[derive(Debug)]
 pub(super) struct Crew {
-    waiting: Receiver<Job>,
+    waiting: Receiver<Arc<Fate>>,
+    nice: u8,
     /// Threads that may be given up and replaced at a time.
     spares: usize,
     replaced: AtomicUsize,
@@ -66,13 +110,14 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    /// Starts `workers` threads that do what comes through `waiting`, and end when nothing can come any more.
+    /// Starts `workers` threads, `nice` to the others, that do what comes through `waiting`, and end when nothing can come any more.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(super) fn start(workers: usize, waiting: Receiver<Job>) -> std::io::Result<Arc<Self>> {
+    pub(super) fn start(workers: usize, nice: u8, waiting: Receiver<Arc<Fate>>) -> std::io::Result<Arc<Self>> {
         let crew = Arc::new(Self {
             waiting,
+            nice,
             spares: workers,
             replaced: AtomicUsize::new(0),
             abandoned: AtomicU64::new(0),
@@ -86,15 +131,18 @@ impl Crew {
 
     fn hire(self: &Arc<Self>, name: String) -> std::io::Result<()> {
         let crew = Arc::clone(self);
-        std::thread::Builder::new().name(name).spawn(move || crew.work())?;
+        std::thread::Builder::new().name(name).spawn(move || {
+            stand_back(crew.nice);
+            crew.work();
+        })?;
         Ok(())
     }
 
     fn work(&self) {
-        for Job { work, fate } in &self.waiting {
-            fate.change(|(stage, _)| *stage = Stage::Runs);
+        for fate in &self.waiting {
+            let Some(work) = fate.begin() else { continue };
             work();
-            let stage = fate.change(|(stage, _)| std::mem::replace(stage, Stage::Ended));
+            let stage = fate.change(|state| std::mem::replace(&mut state.stage, Stage::Ended));
             if let Stage::GivenUp(replaced) = stage {
                 self.lost.fetch_sub(1, Ordering::Relaxed);
                 tracing::info!("a job that was given up has ended");
@@ -108,8 +156,8 @@ impl Crew {
 
     /// Gives a job up if it still runs: counts it, and puts another thread in the place of its own.
     pub(super) fn give_up(self: &Arc<Self>, fate: &Fate) {
-        fate.change(|(stage, place)| {
-            if *stage != Stage::Runs {
+        fate.change(|state| {
+            if state.stage != Stage::Runs {
                 return;
             }
             let number = self.abandoned.fetch_add(1, Ordering::Relaxed) + 1;
@@ -122,9 +170,9 @@ impl Crew {
             }
             if replaced {
                 // A place more for those that wait: the new thread takes one from the queue.
-                *place = None;
+                (state.place, state.turn) = (None, None);
             }
-            *stage = Stage::GivenUp(replaced);
+            state.stage = Stage::GivenUp(replaced);
             tracing::warn!(replaced, "a job does not end in its time and was given up");
         });
     }
@@ -134,3 +182,19 @@ impl Crew {
         (self.abandoned.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed))
     }
 }
+
+/// Lowers the priority of this thread: those that answer requests are to find a core at once while every one of them is at work on
+/// pictures, so that hits, refusals and health come in time. They need little; what they leave is all for the pictures.
+#[cfg(target_os = "linux")]
+fn stand_back(nice: u8) {
+    // On Linux a thread has a priority of its own, and `None` is the one that asks.
+    if nice > 0
+        && let Err(error) = rustix::process::setpriority_process(None, nice.into())
+    {
+        tracing::warn!(%error, nice, "the priority of a processing thread stays as it is");
+    }
+}
+
+/// Elsewhere a thread has no priority of its own that could be lowered safely.
+#[cfg(not(target_os = "linux"))]
+fn stand_back(_nice: u8) {}
