@@ -80,10 +80,10 @@ impl Seen {
     }
 }
 
-/// The time that this part of them did not take longer than.
-pub(crate) fn percentile(times: &mut [Duration], part: f64) -> Duration {
+/// The time that so many in a thousand of them did not take longer than.
+pub(crate) fn percentile(times: &mut [Duration], per_mille: usize) -> Duration {
     times.sort();
-    times.get(((times.len() as f64 * part) as usize).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+    times.get((times.len() * per_mille / 1000).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 struct Connection {

@@ -116,7 +116,7 @@ async fn run() -> Outcome<()> {
         let ratio = done.goodput / done.peak;
         ratios.push(ratio);
         let both = |times: &mut Vec<Duration>| {
-            format!("{:.1} / {:.1}", millis(percentile(times, 0.5)), millis(percentile(times, 0.99)))
+            format!("{:.1} / {:.1}", millis(percentile(times, 500)), millis(percentile(times, 990)))
         };
         println!(
             "{turn:>5} {:>9.1} {:>9.1} {ratio:>6.2} {:>9.1} {:>12} ms {:>12} ms {:>12} ms {:>6.0} ms {:>8} {:>6.1} ms {:>9.2} {:>9}",
@@ -126,7 +126,7 @@ async fn run() -> Outcome<()> {
             both(&mut done.seen.refused),
             both(&mut done.seen.hits),
             both(&mut done.seen.late),
-            millis(percentile(&mut done.seen.served, 0.99)),
+            millis(percentile(&mut done.seen.served, 990)),
             done.seen.errors.len(),
             millis(done.recovery),
             done.after / done.peak,
@@ -141,7 +141,7 @@ async fn run() -> Outcome<()> {
         "storm of {STORM_CLIENTS} clients: {:.1}/s, refused {:.0}/s at p99 {:.1} ms, {} errors",
         storm.goodput(),
         storm.refused.len() as f64 / STORM.as_secs_f64(),
-        millis(percentile(&mut storm.refused, 0.99)),
+        millis(percentile(&mut storm.refused, 990)),
         storm.errors.len(),
     );
     ratios.sort_by(f64::total_cmp);
