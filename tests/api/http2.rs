@@ -98,10 +98,11 @@ async fn a_client_is_told_how_many_requests_it_may_send_at_a_time() {
     let app = App::start().await;
     let (send, connection) = frames(&app).await;
     let mut send = send.ready().await.unwrap();
-    let (answer, _body) = send.send_request(request(&app, "/healthz"), true).unwrap();
+    let (answer, body) = send.send_request(request(&app, "/healthz"), true).unwrap();
     assert_eq!(answer.await.unwrap().status(), 200);
     assert_eq!(send.current_max_send_streams(), 64);
-    drop(send);
+    // Nothing of it is held any more, so it ends by itself.
+    drop((send, body));
     connection.await.unwrap().unwrap();
     app.stop().await;
 }
