@@ -43,11 +43,11 @@ pub async fn run(place: &Place, photos: &Photos, seconds: u64) -> Result<Workloa
     Ok(Workload::new("overload", "four times the load", note, rows))
 }
 
-/// Every photo in sizes around 256 and in three qualities: more than can be answered in a run.
+/// Every photo in sizes around 256 and in five qualities: more than can be answered in a run.
 fn wishes(server: &Server, photos: &Photos) -> Vec<Request> {
     let mut requests = Vec::new();
     for offset in 0..56_u32 {
-        for quality in [80, 79, 81] {
+        for quality in [80, 79, 81, 78, 82] {
             for side in if offset == 0 { vec![256] } else { vec![256 - offset, 256 + offset] } {
                 let wish = Wish { side: Some(side), blur: None, quality, format: Format::Jpeg };
                 requests.extend((0..photos.photos.len()).map(|at| Request::get(&server.path(at, &wish))));
