@@ -20,6 +20,7 @@ use crate::{
         originals::Originals,
         pool::{Pool, PoolOptions},
         process::{Process, ProcessOptions},
+        proxies::Proxies,
         tickets::Tickets,
     },
     store::{FsStore, Store, StoreError},
@@ -36,6 +37,8 @@ pub struct App {
     pub process: Arc<Process>,
     /// The variants on the disk.
     pub cache: Arc<Cache>,
+    /// What small variants are made from.
+    pub proxies: Arc<Proxies>,
     /// What makes copies in memory worthless when their pictures are deleted.
     pub tickets: Arc<Tickets>,
     /// Finds and removes pictures.
@@ -137,6 +140,8 @@ impl App {
             max_metadata_bytes: config.max_metadata_bytes,
             ..Budget::default()
         };
+        let proxies =
+            Arc::new(Proxies::new(config.proxy_size_px, Arc::clone(&store), Arc::clone(&repo), Arc::clone(&locks)));
         let ingest = Arc::new(Ingest::new(
             IngestOptions { convert: config.format, max_file_size_bytes: config.max_file_size_bytes, budget },
             staging,
@@ -144,10 +149,15 @@ impl App {
             Arc::clone(&repo),
             Arc::clone(&pool),
             Arc::clone(&locks),
+            Arc::clone(&proxies),
         ));
         let tickets = Arc::new(Tickets::default());
         let cache = Arc::new(Cache::new(
-            CacheOptions { size_bytes: config.cache_size_bytes, max_age: config.cache_age },
+            CacheOptions {
+                size_bytes: config.cache_size_bytes,
+                max_age: config.cache_age,
+                keeps_proxies: config.proxy_size_px > 0,
+            },
             Arc::clone(&store),
             Arc::clone(&repo),
             Arc::clone(&locks),
@@ -164,6 +174,7 @@ impl App {
             Arc::clone(&cache),
             Arc::clone(&engines),
             Arc::clone(&pool),
+            Arc::clone(&proxies),
         ));
         let fetcher = Fetcher::new(FetchOptions {
             allow: config.download_allow.clone(),
@@ -180,8 +191,21 @@ impl App {
             hot_cache_bytes: config.hot_cache_bytes,
         };
         let gates = Gates::new(config.max_connections as usize, config.max_requests, config.max_uploads);
-        let app =
-            Self { ingest, process, cache, tickets, originals, fetcher, store, repo, engines, pool, gates, rules };
+        let app = Self {
+            ingest,
+            process,
+            cache,
+            proxies,
+            tickets,
+            originals,
+            fetcher,
+            store,
+            repo,
+            engines,
+            pool,
+            gates,
+            rules,
+        };
         Ok((Arc::new(app), cleanup))
     }
 }

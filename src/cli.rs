@@ -209,6 +209,10 @@ pub struct Options {
     #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
     pub cache_age: Option<u64>,
 
+    /// Variants of up to half of this are made from a small copy of the picture that is kept for it; 0 keeps none [default: 512]
+    #[arg(long, value_name = "PX", allow_negative_numbers = true)]
+    pub proxy_size: Option<u32>,
+
     /// Longest time from a request to its variant, and from a picture that is received to its being stored, in seconds
     /// [default: 30]
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
@@ -304,6 +308,7 @@ impl Options {
             cache_size: env.parse(&["GLIMT_CACHE_SIZE"], parse)?,
             hot_cache: env.parse(&["GLIMT_HOT_CACHE"], parse)?,
             cache_age: env.parse(&["GLIMT_CACHE_AGE"], parse)?,
+            proxy_size: env.parse(&["GLIMT_PROXY_SIZE"], parse)?,
             request_timeout: env.parse(&["GLIMT_REQUEST_TIMEOUT"], parse)?,
             max_connections: env.parse(&["GLIMT_MAX_CONNECTIONS"], parse)?,
             keep_alive_timeout: env.parse(&["GLIMT_KEEP_ALIVE_TIMEOUT"], parse)?,
@@ -355,6 +360,7 @@ impl Options {
             cache_size: self.cache_size.or(lower.cache_size),
             hot_cache: self.hot_cache.or(lower.hot_cache),
             cache_age: self.cache_age.or(lower.cache_age),
+            proxy_size: self.proxy_size.or(lower.proxy_size),
             request_timeout: self.request_timeout.or(lower.request_timeout),
             max_connections: self.max_connections.or(lower.max_connections),
             keep_alive_timeout: self.keep_alive_timeout.or(lower.keep_alive_timeout),

@@ -141,14 +141,29 @@ fn details(format: Format, walked: &Walked) -> Details {
 ///
 /// # Errors
 /// [`CodecError`]: not an image, damaged, past the budget, not encodable.
-pub fn ingest(mut bytes: Vec<u8>, convert: Option<OutputFormat>, budget: &Budget) -> Result<Ingested, CodecError> {
+pub fn ingest(bytes: Vec<u8>, convert: Option<OutputFormat>, budget: &Budget) -> Result<Ingested, CodecError> {
+    ingest_seeing(bytes, convert, |_details| None, budget).map(|(ingested, _)| ingested)
+}
+
+/// The same, and the picture as [`decode_for_engine`] gives it at the scale that `wanted` names for what is stored: where that was
+/// decoded on the way, or is had for little more. That is where a JPEG is stored as it is and our own decoder takes it.
+///
+/// # Errors
+/// As [`ingest`].
+pub fn ingest_seeing(
+    mut bytes: Vec<u8>,
+    convert: Option<OutputFormat>,
+    wanted: impl FnOnce(&Details) -> Option<Scale>,
+    budget: &Budget,
+) -> Result<(Ingested, Option<Decoded>), CodecError> {
+    let unseen = |ingested| (ingested, None);
     guard(name_of(&bytes), || {
         budget.check_deadline()?;
         let (format, served) = match open(&bytes, true)? {
             Opened::Served(format, served) => (format, served),
             Opened::Convertible(format) => {
                 let convert = convert.map_or_else(|| convertible::nearest(&bytes, format), Ok)?;
-                return converted(&bytes, convert, budget);
+                return converted(&bytes, convert, budget).map(unseen);
             }
         };
         check(&served, budget)?;
@@ -157,12 +172,21 @@ pub fn ingest(mut bytes: Vec<u8>, convert: Option<OutputFormat>, budget: &Budget
             return Err(fault.clone());
         }
         budget.check_metadata(walked.metadata_bytes(bytes.len()))?;
+        let details = details(format, walked);
+        let convert = convert.filter(|convert| convert.format() != format);
+        let wanted = if convert.is_none() { wanted(&details) } else { None };
+        // Of the bytes that came in, where the profile's places are theirs.
+        let profile = wanted.and_then(|_| walked.profile(&bytes, budget.max_profile_bytes));
         metadata::keep(&mut bytes, &walked.pieces);
-        if let Some(convert) = convert.filter(|convert| convert.format() != format) {
-            return converted(&bytes, convert, budget);
+        if let Some(convert) = convert {
+            return converted(&bytes, convert, budget).map(unseen);
         }
+        let mut seen = None;
         let usable_profile = match &served {
-            Served::Jpeg(jpeg) => jpeg::validate(&mut bytes, jpeg, budget).map(|()| true),
+            Served::Jpeg(jpeg) => jpeg::validate(&mut bytes, jpeg, wanted, budget).map(|picture| {
+                seen = picture;
+                true
+            }),
             Served::Png(png) => png::validate(&bytes, png.images, budget),
             Served::Webp(_) => webp::validate(&bytes, budget).map(|()| true),
             Served::Gif(_) => gif::validate(&bytes, budget).map(|()| true),
@@ -179,7 +203,14 @@ pub fn ingest(mut bytes: Vec<u8>, convert: Option<OutputFormat>, budget: &Budget
         if !usable_profile && let Opened::Served(_, without_profile) = open(&bytes, false)? {
             metadata::keep(&mut bytes, &without_profile.walked().pieces);
         }
-        Ok(Ingested { details: details(format, walked), stored: bytes })
+        let seen = match (&served, seen, wanted) {
+            (Served::Jpeg(jpeg), Some(picture), Some(scale)) => {
+                let conversion = icc::conversion(profile.as_deref(), usize::from(jpeg.components));
+                Some(of_planes(picture, scale, &conversion, walked, budget)?)
+            }
+            _ => None,
+        };
+        Ok((Ingested { details, stored: bytes }, seen))
     })
 }
 
@@ -281,18 +312,29 @@ fn own_decoded(opened: &Opened, bytes: &[u8], scale: Scale, budget: &Budget) -> 
     let Opened::Served(_, served @ Served::Jpeg(jpeg)) = opened else { return Ok(None) };
     check(served, budget)?;
     let walked = &jpeg.walked;
-    let Some(mut picture) = own_planes(jpeg, &walked.regular(bytes), scale, budget)? else { return Ok(None) };
+    let Some(picture) = own_planes(jpeg, &walked.regular(bytes), scale, budget)? else { return Ok(None) };
     let profile = walked.profile(bytes, budget.max_profile_bytes);
     let conversion = icc::conversion(profile.as_deref(), usize::from(jpeg.components));
+    of_planes(picture, scale, &conversion, walked, budget).map(Some)
+}
+
+/// What our own decoder gave, as an engine takes it: as it is, or, where the profile asks for something, packed and converted.
+fn of_planes(
+    mut picture: Picture,
+    scale: Scale,
+    conversion: &icc::Conversion,
+    walked: &Walked,
+    budget: &Budget,
+) -> Result<Decoded, CodecError> {
     if !matches!(conversion, icc::Conversion::Keep) {
-        let name = name_of(bytes);
+        let name = InputFormat::Jpeg.name();
         let pixmap = picture.into_pixmap().map_err(|error| CodecError::damaged(name, error))?;
         budget.check_deadline()?;
         picture = Picture::Packed(conversion.apply(Raster::from(pixmap), name)?.into_pixmap(name)?);
         budget.check_deadline()?;
     }
     let orientation = Orientation::from_exif(walked.orientation.to_exif()).unwrap_or_default();
-    Ok(Some(Decoded { picture, orientation, scale, whole: (walked.width, walked.height) }))
+    Ok(Decoded { picture, orientation, scale, whole: (walked.width, walked.height) })
 }
 
 fn decode_unguarded(bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {

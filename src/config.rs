@@ -69,6 +69,8 @@ pub struct Config {
     pub hot_cache_bytes: u64,
     /// How long a variant is kept that nobody asks for; `None` is as long as there is room.
     pub cache_age: Option<Duration>,
+    /// Variants of up to half of so many pixels are made from proxies; 0: there are none.
+    pub proxy_size_px: u32,
     /// Longest time a job may take.
     pub request_timeout: Duration,
     /// Connections served at a time.
@@ -181,6 +183,7 @@ impl Config {
             vram_budget_bytes: 1024 * MEBIBYTE,
             cache_size_bytes: 1024 * MEBIBYTE,
             cache_age: None,
+            proxy_size_px: 512,
             hot_cache_bytes: 64 * MEBIBYTE,
             request_timeout: Duration::from_secs(30),
             max_connections: 1024,
@@ -246,6 +249,7 @@ impl Config {
                 .unwrap_or(defaults.cache_size_bytes),
             hot_cache_bytes: scaled("hot-cache", typed.hot_cache, 0..=1_048_576, MEBIBYTE)?
                 .unwrap_or(defaults.hot_cache_bytes),
+            proxy_size_px: ranged("proxy-size", typed.proxy_size, 0..=4096)?.unwrap_or(defaults.proxy_size_px),
             cache_age: scaled("cache-age", typed.cache_age, 0..=1_000_000, HOUR_SECS)?
                 .filter(|secs| *secs > 0)
                 .map(Duration::from_secs),

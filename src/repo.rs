@@ -13,7 +13,7 @@ pub(crate) mod suite;
 
 pub use self::sled::SledRepo;
 pub use memory::MemoryRepo;
-pub use record::{AliasRecord, Garbage, OriginalRecord, UploadKey, VariantRecord, VariantRow};
+pub use record::{AliasRecord, Garbage, OriginalRecord, ProxyRecord, UploadKey, VariantRecord, VariantRow};
 
 /// What can go wrong in a repo.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +110,19 @@ pub trait Repo: Send + Sync + 'static {
 
     /// Notes when variants were last asked for, in seconds since 1970. A variant that is not there stays so.
     async fn use_variants(&self, uses: Vec<(Hash, VariantKey, u64)>) -> Result<(), RepoError>;
+
+    /// Records the proxy of an original, in the place of what was recorded. `false`, and nothing recorded, when the original
+    /// is gone. It goes with the original.
+    async fn add_proxy(&self, hash: &Hash, record: ProxyRecord) -> Result<bool, RepoError>;
+
+    /// The proxy of the original, if it has one.
+    async fn proxy(&self, hash: &Hash) -> Result<Option<ProxyRecord>, RepoError>;
+
+    /// Forgets the proxies of these originals. One transaction; what is not there is passed over.
+    async fn remove_proxies(&self, hashes: Vec<Hash>) -> Result<(), RepoError>;
+
+    /// The originals that have a proxy and whose hashes begin with the byte `first`, in order.
+    async fn proxies_under(&self, first: u8) -> Result<Vec<Hash>, RepoError>;
 
     /// Originals whose rows are gone and whose files wait to be deleted; at most `limit` of them.
     async fn garbage(&self, limit: usize) -> Result<Vec<Garbage>, RepoError>;

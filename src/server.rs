@@ -155,6 +155,7 @@ impl Server {
         if tokio::time::timeout(LAST_WRITES, app.cache.settle()).await.is_err() {
             tracing::warn!("variants that were just made are not stored: it took too long");
         }
+        app.proxies.settle().await;
         app.cache.note_last_uses().await;
         let closed = app.repo.close().await;
         tracing::info!("stopped");

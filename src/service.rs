@@ -12,6 +12,7 @@ pub mod locks;
 pub mod originals;
 pub mod pool;
 pub mod process;
+pub mod proxies;
 pub mod tickets;
 
 pub use error::ServiceError;

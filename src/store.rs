@@ -1,4 +1,4 @@
-//! Bytes by key: originals and variants. Every backend passes `suite`.
+//! Bytes by key: originals, their proxies and variants. Every backend passes `suite`.
 
 use std::{io, ops::Range};
 
@@ -65,7 +65,7 @@ pub trait Store: Send + Sync + 'static {
     /// The size of the file in bytes; `None` when there is none.
     async fn size(&self, key: &StoreKey) -> Result<Option<u64>, StoreError>;
 
-    /// Every original and variant whose hash begins with the byte `first`, in no order.
+    /// Every original, proxy and variant whose hash begins with the byte `first`, in no order.
     async fn files(&self, first: u8) -> Result<Vec<StoredFile>, StoreError>;
 
     /// Deletes a file that [`Self::files`] listed; fine when there is none any more.
@@ -74,7 +74,7 @@ pub trait Store: Send + Sync + 'static {
     /// What there is, by class.
     fn usage(&self) -> &Usage;
 
-    /// The keys of all originals, then the hashes that have variants, in no order: what the sweep compares with the repo.
+    /// The keys of all originals, then the hashes that have variants or proxies, in no order: what the sweep compares with the repo.
     async fn list(&self) -> Result<Vec<Listed>, StoreError>;
 }
 
@@ -98,4 +98,6 @@ pub enum Listed {
     Original(crate::domain::Hash, crate::domain::Format),
     /// An original that has variants, whether or not its own file is there.
     VariantsOf(crate::domain::Hash),
+    /// An original that has a proxy, whether or not its own file is there.
+    ProxyOf(crate::domain::Hash),
 }

@@ -11,6 +11,7 @@ use super::error::CodecError;
 use super::icc::{self, Conversion};
 use super::metadata::jpeg::Jpeg;
 use super::raster::Raster;
+use crate::pixels::pixmap::Picture;
 
 mod planes;
 
@@ -67,18 +68,36 @@ pub(crate) fn decode(
 /// is a fifth of the work. What it takes at one scale it takes at all, and what it does not, the library judges: that decodes it
 /// and drops the pixels.
 ///
+/// Returns the picture divided by `wanted` where our own decoder has taken the file. One that is larger than what is read
+/// anyway costs the difference; one that is smaller (a progressive file is read at a quarter at least) another look at the file.
+///
 /// At the end marker the decoder goes on with zeros as long as it takes, and says nothing. So where one scan holds
 /// everything, the marker is taken off: a decoder that is done by then has read a few bytes ahead, at most eight, and gets
 /// zeros for them; one that needs more than that runs dry and says so.
-pub(crate) fn validate(bytes: &mut Vec<u8>, jpeg: &Jpeg, budget: &Budget) -> Result<(), CodecError> {
+pub(crate) fn validate(
+    bytes: &mut Vec<u8>,
+    jpeg: &Jpeg,
+    wanted: Option<Scale>,
+    budget: &Budget,
+) -> Result<Option<Picture>, CodecError> {
     const AHEAD: [u8; 16] = [0; 16];
     // Of progressive frames an eighth needs no scan of AC.
-    let scale = if jpeg.one_scan { Scale::Eighth } else { Scale::Quarter };
-    if matches!(jpeg.components, 1 | 3) && decode_planes(bytes, scale, budget)?.is_some() {
-        return Ok(());
+    let smallest = if jpeg.one_scan { Scale::Eighth } else { Scale::Quarter };
+    let scale = wanted.map_or(smallest, |wanted| wanted.min(smallest));
+    if matches!(jpeg.components, 1 | 3)
+        && let Some(picture) = decode_planes(bytes, scale, budget)?
+    {
+        return match wanted {
+            Some(wanted) if wanted == scale => Ok(Some(picture)),
+            Some(wanted) => {
+                drop(picture);
+                decode_planes(bytes, wanted, budget)
+            }
+            None => Ok(None),
+        };
     }
     if !jpeg.one_scan {
-        return decode_raw(bytes, budget).map(drop);
+        return decode_raw(bytes, budget).map(|_pixels| None);
     }
     let end = bytes.len().saturating_sub(2);
     let marker = bytes.split_off(end);
@@ -86,7 +105,7 @@ pub(crate) fn validate(bytes: &mut Vec<u8>, jpeg: &Jpeg, budget: &Budget) -> Res
     let whole = decode_raw(bytes, budget).map(drop);
     bytes.truncate(end);
     bytes.extend_from_slice(&marker);
-    whole
+    whole.map(|()| None)
 }
 
 fn decode_raw(bytes: &[u8], budget: &Budget) -> Result<(Raster, Option<Four>), CodecError> {

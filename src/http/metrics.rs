@@ -29,6 +29,7 @@ use crate::{
         gates::GateStats,
         late::Reason,
         pool::PoolStats,
+        proxies::Outcome,
     },
     store::{Class, Held},
 };
@@ -67,6 +68,8 @@ struct Scrape {
     cache: CacheStats,
     cache_limit_bytes: u64,
     hot: HotStats,
+    /// What became of proxies, in the order of [`Outcome::ALL`].
+    proxies: [u64; Outcome::ALL.len()],
     /// What is stored, in the order of [`Class::ALL`].
     held: [Held; Class::ALL.len()],
 }
@@ -94,6 +97,7 @@ impl Scrape {
             cache: app.cache.stats(),
             cache_limit_bytes: app.cache.limit_bytes(),
             hot: wired.hot.stats(),
+            proxies: app.proxies.outcomes(),
             held: Class::ALL.map(|class| app.store.usage().of(class)),
         }
     }
@@ -198,7 +202,10 @@ impl Scrape {
         page.counter("cache_failed_writes", help, self.cache.not_kept)?;
         let evicted: Vec<(&str, u64)> = Eviction::ALL.map(Eviction::name).into_iter().zip(self.cache.evicted).collect();
         let help = "Variants deleted because there were too many bytes (size), or because nobody asked for them (age)";
-        page.counters("cache_evictions", help, "reason", &evicted)
+        page.counters("cache_evictions", help, "reason", &evicted)?;
+        let proxies: Vec<(&str, u64)> = Outcome::ALL.map(Outcome::name).into_iter().zip(self.proxies).collect();
+        let help = "Proxies that variants were made from (used), that were made, and that were not for use or not kept, and why";
+        page.counters("proxies", help, "outcome", &proxies)
     }
 
     /// Where auto sent jobs, by their kind. Nothing where there is one engine, or one was asked for by name.
@@ -386,7 +393,8 @@ mod tests {
             },
             cache_limit_bytes: 28,
             hot: HotStats { hits: 33, misses: 34, copies: 35, bytes: 36, limit_bytes: 37 },
-            held: [Held { files: 29, bytes: 30 }, Held { files: 31, bytes: 32 }],
+            proxies: [40, 41, 42, 43, 44, 45, 46],
+            held: [Held { files: 29, bytes: 30 }, Held { files: 31, bytes: 32 }, Held { files: 38, bytes: 39 }],
         };
         let text = scrape.clone().text().unwrap();
         let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
@@ -425,8 +433,10 @@ mod tests {
                 r#"glimt_avif_fallbacks_total{reason="size"} 23"#,
                 r#"glimt_stored_bytes{class="originals"} 30"#,
                 r#"glimt_stored_bytes{class="variants"} 32"#,
+                r#"glimt_stored_bytes{class="proxies"} 39"#,
                 r#"glimt_stored_files{class="originals"} 29"#,
                 r#"glimt_stored_files{class="variants"} 31"#,
+                r#"glimt_stored_files{class="proxies"} 38"#,
                 "glimt_cache_limit_bytes 28",
                 "glimt_cache_counted 1",
                 r#"glimt_cache_hits_total{tier="memory"} 33"#,
@@ -440,6 +450,13 @@ mod tests {
                 "glimt_cache_failed_writes_total 39",
                 r#"glimt_cache_evictions_total{reason="size"} 26"#,
                 r#"glimt_cache_evictions_total{reason="age"} 27"#,
+                r#"glimt_proxies_total{outcome="used"} 40"#,
+                r#"glimt_proxies_total{outcome="made"} 41"#,
+                r#"glimt_proxies_total{outcome="unfit"} 42"#,
+                r#"glimt_proxies_total{outcome="lost"} 43"#,
+                r#"glimt_proxies_total{outcome="damaged"} 44"#,
+                r#"glimt_proxies_total{outcome="busy"} 45"#,
+                r#"glimt_proxies_total{outcome="failed"} 46"#,
                 r#"glimt_engine_jobs_total{engine="gpu"} 1"#,
                 r#"glimt_engine_jobs_total{engine="cpu"} 2"#,
                 r#"glimt_device_missed_jobs_total{reason="busy"} 6"#,

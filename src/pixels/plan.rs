@@ -9,6 +9,7 @@ pub use self::step::{Separable, Step};
 use self::chain::Builder;
 use super::colour::Matrix;
 use super::kernel::gaussian;
+use super::kernel::resample::{self, ResizeFilter};
 use super::op::{Op, Rect, Size};
 use super::orientation::Orientation;
 
@@ -199,6 +200,19 @@ impl Plan {
         Self::of_chains(source, chains, limits)
     }
 
+    /// Plans to divide the sides of a picture of size `whole` by a whole number, each pixel of the result the mean of a square: what
+    /// [`Plan::divided`] takes.
+    ///
+    /// # Errors
+    /// [`PlanError`] past the limits.
+    pub fn dividing(whole: Size, divisor: u32, limits: &PlanLimits) -> Result<Self, PlanError> {
+        check_source(whole, limits)?;
+        let along = |len| resample::divide(ResizeFilter::Box, len, divisor);
+        let Size { width, height } = whole;
+        let kernels = along(width).zip(along(height)).ok_or(PlanError::Misfit { step: 0, width, height })?;
+        Self::from_steps(whole, vec![Step::filter(kernels.0, kernels.1)], limits)
+    }
+
     /// A plan of given steps: for operations that are not in [`Op`], and for tests of single stages. The first must be a filter.
     ///
     /// # Errors
@@ -362,6 +376,27 @@ pub fn divisor(ops: &[Op], whole: Size) -> u32 {
         }
     }
     1
+}
+
+/// Whether the sides of a picture of size `whole` may be divided by any such number before `ops` are done to it: whether they reduce
+/// it before all else, and it is still as many times as large as what it is reduced to as [`LEAST_RATIOS`] has for the largest divisors.
+#[must_use]
+pub fn bears(ops: &[Op], whole: Size, divisor: u32) -> bool {
+    let mut orientation = Orientation::UPRIGHT;
+    for op in ops {
+        match *op {
+            Op::Orient(next) => orientation = orientation.then(next),
+            Op::Resize { to, .. } => {
+                let size = orientation.size(whole);
+                let (resized, _) = to.of(size);
+                let least = u64::from(divisor) * LEAST_RATIOS[0].1;
+                let enough = |from: u32, to: u32| to > 0 && u64::from(from) * 16 >= u64::from(to).saturating_mul(least);
+                return enough(size.width, resized.width) && enough(size.height, resized.height);
+            }
+            Op::Crop(_) | Op::Blur { .. } | Op::Sharpen { .. } | Op::Colour(_) => return false,
+        }
+    }
+    false
 }
 
 /// Divisors, and in sixteenths by how much what was divided is to be reduced at least. 1.875, so that the 4032 columns of a

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{AliasRecord, Garbage, OriginalRecord};
 use crate::domain::{Alias, Hash};
 
-/// What happened. Variants are not journalled: they are derived, and made again when asked for.
+/// What happened. Variants and proxies are not journalled: they are derived, and made again when asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Change {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    AliasRecord, Garbage, NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord, VariantRow,
-    record::KeptVariant,
+    AliasRecord, Garbage, NewAlias, OriginalRecord, ProxyRecord, Removal, Repo, RepoError, UploadKey, VariantRecord,
+    VariantRow, record::KeptVariant,
 };
 use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
 
@@ -35,6 +35,7 @@ struct Original {
     /// The next alias' number.
     next: u64,
     variants: BTreeMap<VariantKey, KeptVariant>,
+    proxy: Option<ProxyRecord>,
 }
 
 impl MemoryRepo {
@@ -64,7 +65,7 @@ impl Tables {
         let hash = new.hash;
         let original = self.originals.entry(hash).or_insert_with(|| {
             self.uploads.insert(new.original.upload, hash);
-            Original { record: new.original, aliases: Vec::new(), next: 0, variants: BTreeMap::new() }
+            Original { record: new.original, aliases: Vec::new(), next: 0, variants: BTreeMap::new(), proxy: None }
         });
         let sequence = original.next;
         original.next += 1;
@@ -176,6 +177,33 @@ impl Repo for MemoryRepo {
             }
         }
         Ok(())
+    }
+
+    async fn add_proxy(&self, hash: &Hash, record: ProxyRecord) -> Result<bool, RepoError> {
+        let mut tables = self.tables()?;
+        let Some(original) = tables.originals.get_mut(hash) else { return Ok(false) };
+        original.proxy = Some(record);
+        Ok(true)
+    }
+
+    async fn proxy(&self, hash: &Hash) -> Result<Option<ProxyRecord>, RepoError> {
+        Ok(self.tables()?.originals.get(hash).and_then(|original| original.proxy))
+    }
+
+    async fn remove_proxies(&self, hashes: Vec<Hash>) -> Result<(), RepoError> {
+        let mut tables = self.tables()?;
+        for hash in hashes {
+            if let Some(original) = tables.originals.get_mut(&hash) {
+                original.proxy = None;
+            }
+        }
+        Ok(())
+    }
+
+    async fn proxies_under(&self, first: u8) -> Result<Vec<Hash>, RepoError> {
+        let tables = self.tables()?;
+        let with_one = tables.originals.iter().filter(|(_, original)| original.proxy.is_some());
+        Ok(with_one.map(|(hash, _)| *hash).filter(|hash| hash.as_bytes()[0] == first).collect())
     }
 
     async fn garbage(&self, limit: usize) -> Result<Vec<Garbage>, RepoError> {

@@ -78,6 +78,19 @@ pub struct VariantRecord {
     pub created_secs: u64,
 }
 
+/// A proxy: what its file must be to be read. It can be made again of the original at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyRecord {
+    /// What the sides of the original were divided by.
+    pub divisor: u32,
+    /// Bytes stored.
+    pub size_bytes: u64,
+    /// The CRC-32 of these bytes (that of PNG and zlib). It finds damage, and keeps nobody from forging a file.
+    pub crc32: u32,
+    /// When it was made, in seconds since 1970.
+    pub created_secs: u64,
+}
+
 /// The row of a variant as it is kept: what it is, and when it was asked for. Rows from before uses were noted have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KeptVariant {
@@ -149,6 +162,14 @@ mod tests {
         let since = encode("variants", &KeptVariant { record, used_secs: 8 }).unwrap();
         assert_eq!(decode::<VariantRecord>("variants", &since).unwrap(), record);
         assert_eq!(decode::<KeptVariant>("variants", &since).unwrap().used_secs, 8);
+    }
+
+    #[test]
+    fn a_proxy_of_version_one_stays_readable() {
+        let kept = br#"{"divisor":8,"size_bytes":285768,"crc32":4294967295,"created_secs":5}"#;
+        let record = ProxyRecord { divisor: 8, size_bytes: 285_768, crc32: u32::MAX, created_secs: 5 };
+        assert_eq!(decode::<ProxyRecord>("proxies", &[&[1], kept.as_slice()].concat()).unwrap(), record);
+        assert_eq!(decode::<ProxyRecord>("proxies", &encode("proxies", &record).unwrap()).unwrap(), record);
     }
 
     #[test]

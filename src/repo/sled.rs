@@ -22,7 +22,8 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    AliasRecord, Garbage, NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord, VariantRow,
+    AliasRecord, Garbage, NewAlias, OriginalRecord, ProxyRecord, Removal, Repo, RepoError, UploadKey, VariantRecord,
+    VariantRow,
     journal::JournalError,
     record::{KeptVariant, decode},
 };
@@ -238,6 +239,27 @@ impl Repo for SledRepo {
 
     async fn use_variants(&self, uses: Vec<(Hash, VariantKey, u64)>) -> Result<(), RepoError> {
         self.submit(Request::UseVariants(uses)).await.map(drop)
+    }
+
+    async fn add_proxy(&self, hash: &Hash, record: ProxyRecord) -> Result<bool, RepoError> {
+        let Answer::Recorded(recorded) = self.submit(Request::AddProxy { hash: *hash, record }).await? else {
+            return Err(Answer::unexpected());
+        };
+        Ok(recorded)
+    }
+
+    async fn proxy(&self, hash: &Hash) -> Result<Option<ProxyRecord>, RepoError> {
+        self.row(&rows::proxy_key(hash))?.map(|value| decode("proxies", &value)).transpose()
+    }
+
+    async fn remove_proxies(&self, hashes: Vec<Hash>) -> Result<(), RepoError> {
+        self.submit(Request::RemoveProxies(hashes)).await.map(drop)
+    }
+
+    async fn proxies_under(&self, first: u8) -> Result<Vec<Hash>, RepoError> {
+        self.readable()?;
+        let rows = self.db.scan_prefix(rows::proxies_under(first));
+        rows.map(|row| rows::read_proxy_key(&row.map_err(|error| self.failed(&error))?.0)).collect()
     }
 
     async fn garbage(&self, limit: usize) -> Result<Vec<Garbage>, RepoError> {

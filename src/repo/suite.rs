@@ -1,6 +1,6 @@
 //! The contract of [`Repo`]: every backend calls [`passes`] on an empty repo, which it closes.
 
-use super::{NewAlias, OriginalRecord, Removal, Repo, RepoError, UploadKey, VariantRecord, VariantRow};
+use super::{NewAlias, OriginalRecord, ProxyRecord, Removal, Repo, RepoError, UploadKey, VariantRecord, VariantRow};
 use crate::domain::{Alias, DeleteToken, Details, Filter, Format, Hash, OutputFormat, Variant, VariantKey};
 
 /// The hash whose first bytes are `n`.
@@ -62,6 +62,7 @@ pub(crate) async fn passes(repo: &dyn Repo) {
     garbage_waits_and_comes_back(repo).await;
     variants_belong_to_their_original(repo).await;
     variants_are_listed_and_their_uses_noted(repo).await;
+    proxies_belong_to_their_original(repo).await;
     one_upload_two_originals(repo).await;
     names_of_every_kind(repo).await;
     closing(repo).await;
@@ -214,6 +215,27 @@ async fn variants_are_listed_and_their_uses_noted(repo: &dyn Repo) {
     assert!(repo.add_variant(&hash(6), &variant_key(6), variant(6)).await.unwrap());
     assert_eq!(listed().await[0], row(6, made_secs), "one that is made anew has not been asked for since");
     assert!(repo.purge(&far).await.unwrap().is_some());
+    repo.forget_garbage(&far).await.unwrap();
+}
+
+async fn proxies_belong_to_their_original(repo: &dyn Repo) {
+    let record = |n| ProxyRecord { divisor: 8, size_bytes: n, crc32: 7, created_secs: 1_700_000_002 };
+    assert!(!repo.add_proxy(&hash(5), record(1)).await.unwrap(), "the original is gone");
+    assert_eq!(repo.proxy(&hash(5)).await.unwrap(), None);
+    assert!(repo.add_proxy(&hash(6), record(1)).await.unwrap());
+    assert!(repo.add_proxy(&hash(6), record(2)).await.unwrap());
+    assert_eq!(repo.proxy(&hash(6)).await.unwrap(), Some(record(2)), "the later one");
+    let far = Hash::from_bytes([0xee; 32]);
+    repo.add_aliases(vec![NewAlias { hash: far, ..new("far.png", 60) }]).await.unwrap();
+    assert!(repo.add_proxy(&far, record(3)).await.unwrap());
+    assert_eq!(repo.proxies_under(0).await.unwrap(), [hash(6)]);
+    assert_eq!(repo.proxies_under(0xee).await.unwrap(), [far]);
+    assert!(repo.proxies_under(0xef).await.unwrap().is_empty());
+    repo.remove_proxies(vec![hash(6), hash(5)]).await.unwrap();
+    assert_eq!(repo.proxy(&hash(6)).await.unwrap(), None);
+    assert!(repo.purge(&far).await.unwrap().is_some());
+    assert_eq!(repo.proxy(&far).await.unwrap(), None, "it goes with its original");
+    assert!(repo.proxies_under(0xee).await.unwrap().is_empty());
     repo.forget_garbage(&far).await.unwrap();
 }
 

@@ -44,6 +44,8 @@ pub struct CacheOptions {
     pub size_bytes: u64,
     /// How long a variant is kept that nobody asks for; `None` is as long as there is room.
     pub max_age: Option<Duration>,
+    /// Whether proxies are used. Where they are not, those of earlier runs go when the cache is counted.
+    pub keeps_proxies: bool,
 }
 
 /// Why a variant was evicted.

@@ -84,7 +84,7 @@ impl Cleanup {
     }
 
     /// Deletes every file in the store that has no row: what a crash left between a file and its row. Returns how many
-    /// originals or folders of variants it deleted. When no file at all has a row it deletes nothing: then it is the
+    /// originals, proxies or folders of variants it deleted. When no file at all has a row it deletes nothing: then it is the
     /// rows that are lost, and the files are what is left.
     ///
     /// # Errors
@@ -109,13 +109,14 @@ impl Cleanup {
         let mut deleted = 0;
         for listed in unnamed {
             let hash = match &listed {
-                Listed::Original(hash, _) | Listed::VariantsOf(hash) => *hash,
+                Listed::Original(hash, _) | Listed::VariantsOf(hash) | Listed::ProxyOf(hash) => *hash,
             };
             let held = self.locks.lock([hash]).await;
             if !self.is_named(&listed).await? {
                 match listed {
                     Listed::Original(hash, format) => self.store.delete(&StoreKey::Original { hash, format }).await?,
                     Listed::VariantsOf(hash) => self.cache.delete_files_of(hash).await?,
+                    Listed::ProxyOf(hash) => self.store.delete(&StoreKey::Proxy { hash }).await?,
                 }
                 deleted += 1;
             }
@@ -129,12 +130,13 @@ impl Cleanup {
             Listed::Original(hash, format) => {
                 self.repo.original(hash).await?.is_some_and(|record| record.details.format == *format)
             }
-            Listed::VariantsOf(hash) => self.repo.original(hash).await?.is_some(),
+            Listed::VariantsOf(hash) | Listed::ProxyOf(hash) => self.repo.original(hash).await?.is_some(),
         })
     }
 
     async fn delete_files(&self, hash: Hash, format: crate::domain::Format) -> Result<(), ServiceError> {
         self.cache.delete_files_of(hash).await?;
+        self.store.delete(&StoreKey::Proxy { hash }).await?;
         Ok(self.store.delete(&StoreKey::Original { hash, format }).await?)
     }
 }
@@ -159,7 +161,7 @@ mod tests {
 
     fn house() -> House {
         let (store, repo) = (Arc::new(MemoryStore::new()), Arc::new(MemoryRepo::new()));
-        let options = CacheOptions { size_bytes: u64::MAX, max_age: None };
+        let options = CacheOptions { size_bytes: u64::MAX, max_age: None, keeps_proxies: true };
         let locks = Arc::<HashLocks>::default();
         let (files, rows) = (Arc::<MemoryStore>::clone(&store), Arc::<MemoryRepo>::clone(&repo));
         let cache = Arc::new(Cache::new(options, files.clone(), rows.clone(), Arc::clone(&locks), Arc::default()));
@@ -181,6 +183,8 @@ mod tests {
             let key = Variant::new(&[], OutputFormat::Jpg).unwrap().key();
             let variant = StoreKey::Variant { hash: hash(first), key, format: OutputFormat::Jpg };
             self.store.put_bytes(&variant, Bytes::from_static(b"jpg")).await.unwrap();
+            let proxy = StoreKey::Proxy { hash: hash(first) };
+            self.store.put_bytes(&proxy, Bytes::from_static(b"proxy")).await.unwrap();
         }
 
         async fn row(&self, first: u8) {
@@ -190,6 +194,12 @@ mod tests {
             let (alias, delete_token) = (Alias::generate(Format::Png), DeleteToken::generate());
             let new = NewAlias { alias, delete_token, hash: hash(first), original };
             self.repo.add_aliases(vec![new]).await.unwrap();
+        }
+
+        /// What is listed while all files of this original are there.
+        fn all_of(first: u8) -> [Listed; 3] {
+            let hash = hash(first);
+            [Listed::Original(hash, Format::Png), Listed::VariantsOf(hash), Listed::ProxyOf(hash)]
         }
 
         async fn listed(&self) -> Vec<Listed> {
@@ -205,8 +215,8 @@ mod tests {
         house.file(1).await;
         house.file(2).await;
         house.row(1).await;
-        assert_eq!(house.cleanup.sweep().await.unwrap(), 2);
-        assert_eq!(house.listed().await, [Listed::Original(hash(1), Format::Png), Listed::VariantsOf(hash(1))]);
+        assert_eq!(house.cleanup.sweep().await.unwrap(), 3);
+        assert_eq!(house.listed().await, House::all_of(1));
         assert_eq!(house.cleanup.sweep().await.unwrap(), 0);
     }
 
@@ -215,7 +225,7 @@ mod tests {
         let house = house();
         house.file(1).await;
         assert_eq!(house.cleanup.sweep().await.unwrap(), 0);
-        assert_eq!(house.listed().await.len(), 2);
+        assert_eq!(house.listed().await.len(), 3);
     }
 
     #[tokio::test]
@@ -227,10 +237,10 @@ mod tests {
             house.repo.purge(&hash(first)).await.unwrap();
         }
         house.cleanup.collect(0).await.unwrap();
-        assert_eq!(house.listed().await.len(), 4, "not due yet");
+        assert_eq!(house.listed().await.len(), 6, "not due yet");
         house.row(2).await;
         house.cleanup.collect(u64::MAX).await.unwrap();
-        assert_eq!(house.listed().await, [Listed::Original(hash(2), Format::Png), Listed::VariantsOf(hash(2))]);
+        assert_eq!(house.listed().await, House::all_of(2));
         assert!(house.repo.garbage(9).await.unwrap().is_empty());
     }
 }

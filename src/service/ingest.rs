@@ -9,6 +9,7 @@ use super::{
     locks::HashLocks,
     now_secs,
     pool::{Class, Pool},
+    proxies::{New, Proxies, Proxy},
 };
 use crate::{
     codec::{self, Budget},
@@ -47,6 +48,7 @@ pub struct Prepared {
     record: OriginalRecord,
     alias: Option<Alias>,
     content: Content,
+    proxy: Option<New>,
 }
 
 /// Where the bytes of a prepared picture are.
@@ -57,6 +59,15 @@ enum Content {
     /// In the store, since an earlier upload of the same bytes; the upload is kept in case that original is
     /// deleted before this one is named.
     Known { upload: Arc<Staged>, rules: Rules },
+}
+
+/// What the pool made of an upload.
+struct Processed {
+    hash: Hash,
+    record: OriginalRecord,
+    staged: Staged,
+    /// Of the pixels that were seen on the way.
+    proxy: Option<New>,
 }
 
 /// A named picture: what the client gets.
@@ -76,6 +87,7 @@ pub struct Ingest {
     repo: Arc<dyn Repo>,
     pool: Arc<Pool>,
     locks: Arc<HashLocks>,
+    proxies: Arc<Proxies>,
 }
 
 impl Ingest {
@@ -87,8 +99,9 @@ impl Ingest {
         repo: Arc<dyn Repo>,
         pool: Arc<Pool>,
         locks: Arc<HashLocks>,
+        proxies: Arc<Proxies>,
     ) -> Self {
-        Self { options, staging, store, repo, pool, locks }
+        Self { options, staging, store, repo, pool, locks, proxies }
     }
 
     /// Begins a file that will be streamed in; it refuses to grow past the size limit.
@@ -109,10 +122,10 @@ impl Ingest {
         if let Some(hash) = self.repo.uploaded(&key).await?
             && let Some(record) = self.repo.original(&hash).await?
         {
-            return Ok(Prepared { hash, record, alias, content: Content::Known { upload, rules } });
+            return Ok(Prepared { hash, record, alias, content: Content::Known { upload, rules }, proxy: None });
         }
-        let (hash, record, staged) = self.process(upload, key, rules).await?;
-        Ok(Prepared { hash, record, alias, content: Content::Staged(staged) })
+        let Processed { hash, record, staged, proxy } = self.process(upload, key, rules).await?;
+        Ok(Prepared { hash, record, alias, content: Content::Staged(staged), proxy })
     }
 
     /// Names all of `prepared`, in one transaction, after their files are durable.
@@ -128,6 +141,8 @@ impl Ingest {
     }
 
     async fn put_and_name(&self, mut prepared: Vec<Prepared>) -> Result<Vec<Named>, ServiceError> {
+        let proxies: Vec<(Hash, New)> =
+            prepared.iter_mut().filter_map(|one| Some((one.hash, one.proxy.take()?))).collect();
         let held = self.locks.lock(prepared.iter().map(|one| one.hash)).await;
         let mut put = Vec::new();
         let mut batch = Vec::with_capacity(prepared.len());
@@ -137,6 +152,9 @@ impl Ingest {
             return Err(error);
         }
         drop(held);
+        for (hash, proxy) in proxies {
+            self.proxies.keep(hash, proxy);
+        }
         Ok(batch.into_iter().map(|new| Named { alias: new.alias, delete_token: new.delete_token }).collect())
     }
 
@@ -158,9 +176,9 @@ impl Ingest {
                 }
                 Content::Known { upload, rules } => {
                     // Deleted since it was looked up: made anew, of the same bytes under the same rules, so the same.
-                    let (_, _, staged) = self.process(upload, one.record.upload, rules).await?;
+                    let made = self.process(upload, one.record.upload, rules).await?;
                     put.push((one.hash, key.clone()));
-                    self.store.put_file(&key, staged).await?;
+                    self.store.put_file(&key, made.staged).await?;
                 }
             }
             batch.push(NewAlias {
@@ -187,13 +205,9 @@ impl Ingest {
     }
 
     /// Decodes, strips and converts on the processing pool; returns what is to be stored, staged.
-    async fn process(
-        &self,
-        upload: Arc<Staged>,
-        key: UploadKey,
-        rules: Rules,
-    ) -> Result<(Hash, OriginalRecord, Staged), ServiceError> {
+    async fn process(&self, upload: Arc<Staged>, key: UploadKey, rules: Rules) -> Result<Processed, ServiceError> {
         let (staging, options) = (Arc::clone(&self.staging), self.options.clone());
+        let proxies = Arc::clone(&self.proxies);
         let size_bytes = upload.size_bytes();
         let head = upload.head(HEAD_BYTES).await.map_err(unreadable(&upload))?;
         let decoded_bytes = match codec::peak_bytes(&head) {
@@ -211,13 +225,16 @@ impl Ingest {
             .run(move |stop| {
                 let bytes = upload.read_blocking().map_err(unreadable(&upload))?;
                 let budget = Budget { deadline: stop.deadline(), ..options.budget };
-                let ingested = match rules {
-                    Rules::Validate => codec::ingest(bytes, options.convert, &budget)?,
-                    Rules::Trust => codec::accept(bytes, &budget)?,
+                let (ingested, seen) = match rules {
+                    Rules::Validate => {
+                        codec::ingest_seeing(bytes, options.convert, |details| proxies.scale(details), &budget)?
+                    }
+                    Rules::Trust => (codec::accept(bytes, &budget)?, None),
                 };
+                let proxy = seen.map(Proxy::from).and_then(|proxy| proxies.hold(&proxy));
                 let staged = staging.write_pieces_blocking(std::iter::once(ingested.stored.as_slice()))?;
                 let record = record(ingested.details, staged.size_bytes(), key);
-                Ok((staged.hash(), record, staged))
+                Ok(Processed { hash: staged.hash(), record, staged, proxy })
             })
             .await
     }

@@ -21,11 +21,12 @@ use super::{
     now_secs,
     originals::Original,
     pool::{Class, Pool},
+    proxies::{New, Proxies, Proxy},
 };
 use crate::{
     codec::{self, Budget, Chroma, Decoded, Encoders, Scale, Settings},
     domain::{Filter, Format, Hash, OutputFormat, Variant, VariantKey},
-    pixels::{Engines, Form, Op, Orientation, Picture, Plan, PlanLimits, Size, exec, plan},
+    pixels::{Engines, Form, Op, Orientation, Picture, Plan, PlanError, PlanLimits, Size, Stop, exec, plan},
     repo::VariantRecord,
     store::{Store, StoreKey},
 };
@@ -78,9 +79,19 @@ struct Work {
     class: Class,
     /// By when it is to be done.
     deadline: Instant,
+    /// What its proxy is divided by, if it is to be made by way of one.
+    wanted: Option<u32>,
     /// Held until the thread is free again, not only as long as somebody waits for it.
     #[expect(dead_code, reason = "held, not read")]
     share: Option<OwnedSemaphorePermit>,
+}
+
+impl Work {
+    /// The scale at which a JPEG comes for it.
+    fn scale(&self) -> Scale {
+        let divisor = self.wanted.unwrap_or_else(|| plan::divisor(&self.ops, self.plan.source()));
+        Scale::of_divisor(divisor)
+    }
 }
 
 /// What there is memory for.
@@ -116,6 +127,7 @@ pub struct Process {
     cache: Arc<Cache>,
     engines: Arc<Engines>,
     pool: Arc<Pool>,
+    proxies: Arc<Proxies>,
     /// By picture, variant and how often all variants were dropped: who asks after that joins no computation that looked at a row before it.
     flight: Flight<(Hash, VariantKey, u64), Result<Made, ServiceError>>,
     dropped: AtomicU64,
@@ -130,9 +142,11 @@ impl Process {
         cache: Arc<Cache>,
         engines: Arc<Engines>,
         pool: Arc<Pool>,
+        proxies: Arc<Proxies>,
     ) -> Self {
         let late = Arc::new(Late::new(pool.workers()));
-        Self { options, store, cache, engines, pool, flight: Flight::default(), dropped: AtomicU64::new(0), late }
+        let (flight, dropped) = (Flight::default(), AtomicU64::new(0));
+        Self { options, store, cache, engines, pool, proxies, flight, dropped, late }
     }
 
     /// What a request for `variant` is answered with: the variant, but for an AVIF that is not there and not made within its
@@ -256,8 +270,77 @@ impl Process {
         if let Some(Found { record, bytes }) = self.cache.look(&original.hash, &key).await? {
             return Ok(Made { key: stored, record, bytes });
         }
+        let (hash, ops) = (original.hash, ops(variant.filters()));
+        let wanted = self.proxy_for(&original, &ops);
+        let found = match wanted {
+            Some(divisor) => self.proxies.find(&hash, divisor).await?,
+            None => None,
+        };
+        // Within the limits for the original and past them for its proxy: then it is made of the original.
+        let planned = found.and_then(|proxy| Some((plan_for(&ops, &proxy, &self.options.plan).ok()?, proxy)));
+        let Encoded { bytes, etag } = match planned {
+            Some((plan, proxy)) => self.of_proxy(proxy, plan, ops, &variant, turn).await?,
+            None => {
+                let (encoded, proxy) = self.of_original(original, variant, ops, wanted, turn).await?;
+                if let Some(proxy) = proxy {
+                    self.proxies.keep(hash, proxy);
+                }
+                encoded
+            }
+        };
+        let record = VariantRecord { etag, size_bytes: bytes.len() as u64, created_secs: now_secs() };
+        // The answer does not wait for the disk.
+        self.cache.keep_later(stored.clone(), key, record, bytes.clone(), ticket).await;
+        Ok(Made { key: stored, record, bytes: Some(bytes) })
+    }
+
+    /// What the proxy is divided by that the variant is to be made from; `None` when it cannot be made from one.
+    fn proxy_for(&self, original: &Original, ops: &[Op]) -> Option<u32> {
         let details = original.record.details;
-        let ops = ops(variant.filters());
+        let divisor = self.proxies.divisor(&details)?;
+        plan::bears(ops, Size::new(details.width, details.height), divisor).then_some(divisor)
+    }
+
+    /// What a job is to the pool, by when it is to be done, and what is held until its thread is free again.
+    fn turn(&self, turn: Turn) -> (Class, Instant, Option<OwnedSemaphorePermit>) {
+        match turn {
+            Turn::By(deadline) => (Class::Variant, deadline, None),
+            // Nobody's request has to wait for it: its time begins with its turn.
+            Turn::Late(thread) => (Class::Late, self.pool.deadline(), Some(thread)),
+        }
+    }
+
+    /// The variant, made from the proxy.
+    async fn of_proxy(
+        &self,
+        proxy: Proxy,
+        plan: Plan,
+        ops: Vec<Op>,
+        variant: &Variant,
+        turn: Turn,
+    ) -> Result<Encoded, ServiceError> {
+        let peak_bytes = self.engines.peak_bytes(&plan).max(encoding_bytes(&plan, variant));
+        let (engines, format) = (Arc::clone(&self.engines), variant.format());
+        let settings = self.options.encoders.of(format, variant.quality());
+        let (class, deadline, share) = self.turn(turn);
+        self.pool
+            .run(class, peak_bytes, deadline, move |stop| {
+                let _share = share;
+                finish(proxy.picture, plan, &ops, format, settings, &engines, stop)
+            })
+            .await
+    }
+
+    /// The variant, made from the original; and the proxy that it was made from on the way, where it is `wanted` so divided.
+    async fn of_original(
+        &self,
+        original: Original,
+        variant: Variant,
+        ops: Vec<Op>,
+        wanted: Option<u32>,
+        turn: Turn,
+    ) -> Result<(Encoded, Option<New>), ServiceError> {
+        let details = original.record.details;
         let plan = self.plan(&original, &ops)?;
         let pixels = u64::from(details.width) * u64::from(details.height);
         let peak_bytes = pixels * DECODE_BYTES_A_PIXEL + self.engines.peak_bytes(&plan) + original.record.size_bytes;
@@ -266,36 +349,28 @@ impl Process {
         let frame_bytes = 4 * (pixels + plan.output().pixels());
         let written_bytes = u64::from(details.frames) * plan.output().pixels();
         let peak_bytes = if moves { peak_bytes + 2 * frame_bytes + written_bytes } else { peak_bytes };
+        // A proxy is there as pixels and as a file.
+        let proxy_bytes = wanted.map_or(0, |by| 8 * plan.source().divided(by).pixels());
         // By then the decoder holds nothing any more.
-        let avif_bytes = if variant.format() == OutputFormat::Avif { AVIF_BYTES_A_PIXEL } else { 0 };
-        let at_least = plan.output().pixels() * (avif_bytes + 4);
-        let (class, deadline, share) = match turn {
-            Turn::By(deadline) => (Class::Variant, deadline, None),
-            // Nobody's request has to wait for it: its time begins with its turn.
-            Turn::Late(thread) => (Class::Late, self.pool.deadline(), Some(thread)),
-        };
-        let work = Arc::new(Work { original, variant, ops, plan, moves, class, deadline, share });
+        let at_least = encoding_bytes(&plan, &variant);
+        let (class, deadline, share) = self.turn(turn);
+        let work = Arc::new(Work { original, variant, ops, plan, moves, class, deadline, wanted, share });
         let mut encoded = None;
         if let Some(peak_bytes) = self.divided_peak_bytes(&work) {
-            encoded = self.encoded(&work, peak_bytes.max(at_least), Source::Divided).await?;
+            encoded = self.encoded(&work, (peak_bytes + proxy_bytes).max(at_least), Source::Divided).await?;
         }
         // What our own decoder does not take, another decodes whole: with the memory for that.
         if encoded.is_none() {
-            encoded = self.encoded(&work, peak_bytes.max(at_least), Source::Any).await?;
+            encoded = self.encoded(&work, (peak_bytes + proxy_bytes).max(at_least), Source::Any).await?;
         }
-        drop(work);
-        let Encoded { bytes, etag } = encoded.ok_or(ServiceError::Panicked)?;
-        let record = VariantRecord { etag, size_bytes: bytes.len() as u64, created_secs: now_secs() };
-        // The answer does not wait for the disk.
-        self.cache.keep_later(stored.clone(), key, record, bytes.clone(), ticket).await;
-        Ok(Made { key: stored, record, bytes: Some(bytes) })
+        encoded.ok_or(ServiceError::Panicked)
     }
 
     /// What it takes to make a variant of a JPEG that comes divided, if our own decoder takes it: `None` where none comes so.
     fn divided_peak_bytes(&self, work: &Work) -> Option<u64> {
         let details = work.original.record.details;
         let (whole, size_bytes) = (work.plan.source(), work.original.record.size_bytes);
-        let scale = Scale::of_divisor(plan::divisor(&work.ops, whole));
+        let scale = work.scale();
         if details.format != Format::Jpg || scale == Scale::Whole {
             return None;
         }
@@ -313,13 +388,14 @@ impl Process {
         work: &Arc<Work>,
         peak_bytes: u64,
         source: Source,
-    ) -> Result<Option<Encoded>, ServiceError> {
+    ) -> Result<Option<(Encoded, Option<New>)>, ServiceError> {
         let reservation = self.pool.reserve(work.class, peak_bytes, work.deadline).await?;
         let key = work.original.key();
         let bytes = self.store.read(&key).await?.ok_or_else(|| ServiceError::FileMissing(key.to_string()))?;
         let (engines, options, work) = (Arc::clone(&self.engines), self.options.clone(), Arc::clone(work));
         let format = work.variant.format();
         let settings = options.encoders.of(format, work.variant.quality());
+        let proxies = Arc::clone(&self.proxies);
         reservation
             .run(move |stop| {
                 let budget = Budget { deadline: stop.deadline(), ..options.budget };
@@ -329,20 +405,17 @@ impl Process {
                         let picture = made.into_iter().next().ok_or(ServiceError::Panicked)?;
                         picture.into_pixmap().map_err(|_broken| ServiceError::Panicked)
                     });
-                    return Ok(Some(Encoded::from(animated?)));
+                    return Ok(Some((Encoded::from(animated?), None)));
                 }
-                let Some((picture, plan)) = decode(&bytes, &budget, &work, &options.plan, source)? else {
+                let divide = |decoded, by| divided(decoded, by, &options.plan, &engines, stop);
+                let Some(Ready { picture, plan, proxy }) =
+                    decode(&bytes, &budget, &work, &options.plan, source, divide)?
+                else {
                     return Ok(None);
                 };
                 drop(bytes);
-                let plan = plan.with_form(form(&picture, &work.ops, format, settings));
-                if plan.is_identity() {
-                    return Ok(Some(Encoded::from(codec::encode_picture(&picture, format, settings)?)));
-                }
-                let mut made = exec::run_all(&plan, (&picture).into(), &engines, stop)?;
-                drop(picture);
-                let picture = made.pop().ok_or(ServiceError::Panicked)?;
-                Ok(Some(Encoded::from(codec::encode_picture(&picture, format, settings)?)))
+                let proxy = proxy.and_then(|proxy| proxies.hold(&proxy));
+                Ok(Some((finish(picture, plan, &work.ops, format, settings, &engines, stop)?, proxy)))
             })
             .await
     }
@@ -360,6 +433,65 @@ impl From<Vec<u8>> for Encoded {
     }
 }
 
+/// What encoding the result of the plan holds at its peak.
+fn encoding_bytes(plan: &Plan, variant: &Variant) -> u64 {
+    let avif_bytes = if variant.format() == OutputFormat::Avif { AVIF_BYTES_A_PIXEL } else { 0 };
+    plan.output().pixels() * (avif_bytes + 4)
+}
+
+/// Runs the plan on the picture and encodes what comes out.
+fn finish(
+    picture: Picture,
+    plan: Plan,
+    ops: &[Op],
+    format: OutputFormat,
+    settings: Settings,
+    engines: &Engines,
+    stop: &Stop,
+) -> Result<Encoded, ServiceError> {
+    let plan = plan.with_form(form(&picture, ops, format, settings));
+    if plan.is_identity() {
+        return Ok(Encoded::from(codec::encode_picture(&picture, format, settings)?));
+    }
+    let mut made = exec::run_all(&plan, (&picture).into(), engines, stop)?;
+    drop(picture);
+    let picture = made.pop().ok_or(ServiceError::Panicked)?;
+    Ok(Encoded::from(codec::encode_picture(&picture, format, settings)?))
+}
+
+/// The plan of `ops` for a picture that comes as its proxy.
+fn plan_for(ops: &[Op], proxy: &Proxy, limits: &PlanLimits) -> Result<Plan, PlanError> {
+    let ops: Vec<Op> = [Op::Orient(proxy.orientation)].into_iter().chain(ops.iter().copied()).collect();
+    Plan::divided(&ops, proxy.whole, proxy.divisor, limits)
+}
+
+/// The proxy of what was decoded: that itself where its decoder has divided it, else the picture divided now.
+fn divided(
+    decoded: Decoded,
+    divisor: u32,
+    limits: &PlanLimits,
+    engines: &Engines,
+    stop: &Stop,
+) -> Result<Proxy, ServiceError> {
+    if decoded.scale.divisor() == divisor {
+        return Ok(decoded.into());
+    }
+    let Decoded { picture, orientation, whole: (width, height), .. } = decoded;
+    let whole = Size::new(width, height);
+    let plan = Plan::dividing(whole, divisor, limits)?;
+    let mut made = exec::run_all(&plan, (&picture).into(), engines, stop)?;
+    let picture = made.pop().ok_or(ServiceError::Panicked)?;
+    Ok(Proxy { picture, orientation, divisor, whole })
+}
+
+/// A picture for the engine, and what to do with it.
+struct Ready {
+    picture: Picture,
+    plan: Plan,
+    /// The same picture, where that is one.
+    proxy: Option<Proxy>,
+}
+
 /// The picture for the engine, and the plan for it; `None` where `source` is not to be had of this file.
 ///
 /// Planes are worth it on every engine. The cpu engine turns them into RGB row by row, which costs less than a decoder that
@@ -375,27 +507,38 @@ fn decode(
     work: &Work,
     limits: &PlanLimits,
     source: Source,
-) -> Result<Option<(Picture, Plan)>, ServiceError> {
-    let Work { ops, plan, .. } = work;
-    let scale = Scale::of_divisor(plan::divisor(ops, plan.source()));
+    divide: impl FnOnce(Decoded, u32) -> Result<Proxy, ServiceError>,
+) -> Result<Option<Ready>, ServiceError> {
+    let plan = &work.plan;
     let decoded = match source {
-        Source::Divided => codec::decode_divided(bytes, scale, budget)?,
-        Source::Any => Some(codec::decode_for_engine(bytes, scale, budget)?),
+        Source::Divided => codec::decode_divided(bytes, work.scale(), budget)?,
+        Source::Any => Some(codec::decode_for_engine(bytes, work.scale(), budget)?),
     };
-    let Some(Decoded { picture, orientation, scale, whole }) = decoded else { return Ok(None) };
-    if orientation == Orientation::UPRIGHT && scale == Scale::Whole {
-        return Ok(Some((picture, plan.clone())));
-    }
-    let ops: Vec<Op> = [Op::Orient(orientation)].into_iter().chain(ops.iter().copied()).collect();
-    let whole = Size::new(whole.0, whole.1);
-    if let Ok(again) = Plan::divided(&ops, whole, scale.divisor(), limits) {
-        return Ok(Some((picture, again)));
+    let Some(decoded) = decoded else { return Ok(None) };
+    if let Some(divisor) = work.wanted {
+        let proxy = divide(decoded, divisor)?;
+        if let Ok(plan) = plan_for(&work.ops, &proxy, limits) {
+            let picture = proxy.picture.clone();
+            return Ok(Some(Ready { picture, plan, proxy: Some(proxy) }));
+        }
+    } else {
+        let Decoded { picture, orientation, scale, whole } = decoded;
+        if orientation == Orientation::UPRIGHT && scale == Scale::Whole {
+            return Ok(Some(Ready { picture, plan: plan.clone(), proxy: None }));
+        }
+        let ops: Vec<Op> = [Op::Orient(orientation)].into_iter().chain(work.ops.iter().copied()).collect();
+        let whole = Size::new(whole.0, whole.1);
+        if let Ok(plan) = Plan::divided(&ops, whole, scale.divisor(), limits) {
+            return Ok(Some(Ready { picture, plan, proxy: None }));
+        }
     }
     // Within the limits one way round and past them the other.
-    drop(picture);
     match source {
         Source::Divided => Ok(None),
-        Source::Any => Ok(Some((Picture::Packed(codec::decode(bytes, budget)?), plan.clone()))),
+        Source::Any => {
+            let picture = Picture::Packed(codec::decode(bytes, budget)?);
+            Ok(Some(Ready { picture, plan: plan.clone(), proxy: None }))
+        }
     }
 }
 

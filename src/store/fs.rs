@@ -28,7 +28,7 @@ use crate::domain::{Format, Hash};
 /// Bytes in a piece of a stream; a range up to this long is sent as one.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// Files below a folder: `originals/`, `variants/`, and `staging/` for what is being written.
+/// Files below a folder: `originals/`, `variants/`, `proxies/`, and `staging/` for what is being written.
 #[derive(Debug)]
 pub struct FsStore {
     root: Arc<Root>,
@@ -274,7 +274,7 @@ impl Store for FsStore {
 
     async fn list(&self) -> Result<Vec<Listed>, StoreError> {
         let mut listed = Vec::new();
-        for top in [key::ORIGINALS, key::VARIANTS] {
+        for top in [key::ORIGINALS, key::VARIANTS, key::PROXIES] {
             let below = self.blocking(move |root| {
                 let mut below = Vec::new();
                 root.list_below(top, &mut below)?;
@@ -322,6 +322,9 @@ fn read_name(top: &str, name: &str) -> Option<(String, Listed)> {
         return Some((name.to_owned(), Listed::VariantsOf(name.parse().ok()?)));
     }
     let (hex, extension) = name.split_once('.')?;
+    if top == key::PROXIES {
+        return (extension == key::PROXY).then_some((hex.to_owned(), Listed::ProxyOf(hex.parse().ok()?)));
+    }
     Some((hex.to_owned(), Listed::Original(hex.parse().ok()?, Format::from_extension(extension)?)))
 }
 
@@ -364,16 +367,18 @@ fn pieces(file: tokio::fs::File, left: u64) -> impl futures_util::Stream<Item = 
     })
 }
 
-/// Our files below `originals/ab/` and `variants/ab/`, where `ab` is `first`. Blocks on file calls.
+/// Our files below `originals/ab/`, `variants/ab/` and `proxies/ab/`, where `ab` is `first`. Blocks on file calls.
 fn files_under(root: &Path, first: u8) -> io::Result<Vec<StoredFile>> {
     let mut files = Vec::new();
-    for (top, class) in [(key::ORIGINALS, Class::Original), (key::VARIANTS, Class::Variant)] {
+    for (top, class) in
+        [(key::ORIGINALS, Class::Original), (key::VARIANTS, Class::Variant), (key::PROXIES, Class::Proxy)]
+    {
         for middle in entries(&root.join(format!("{top}/{first:02x}")))? {
             for entry in entries(&middle.path())? {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let Some((_, listed)) = read_name(top, &name) else { continue };
                 match listed {
-                    Listed::Original(hash, _) => add_file(&mut files, hash, class, &entry)?,
+                    Listed::Original(hash, _) | Listed::ProxyOf(hash) => add_file(&mut files, hash, class, &entry)?,
                     Listed::VariantsOf(hash) => {
                         for entry in entries(&entry.path())? {
                             if VariantName::read(&entry.file_name().to_string_lossy()).is_some() {

@@ -8,7 +8,7 @@ use super::{Class, StoredFile};
 use crate::domain::{Format, Hash, OutputFormat, VariantKey};
 
 /// The key of a stored file. `Display` is its relative path, with `/` between parts:
-/// `originals/ab/cd/<hash>.jpg`, `variants/ab/cd/<hash>/<half a SHA-256 of the variant's key>.webp`.
+/// `originals/ab/cd/<hash>.jpg`, `variants/ab/cd/<hash>/<half a SHA-256 of the variant's key>.webp`, `proxies/ab/cd/<hash>.proxy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreKey {
     /// The stored bytes of an original.
@@ -26,6 +26,11 @@ pub enum StoreKey {
         key: VariantKey,
         /// Its format.
         format: OutputFormat,
+    },
+    /// The proxy of an original: its pixels in small, which variants are made from.
+    Proxy {
+        /// The hash of its original.
+        hash: Hash,
     },
 }
 
@@ -69,6 +74,12 @@ pub const ORIGINALS: &str = "originals";
 /// The folder of the variants.
 pub const VARIANTS: &str = "variants";
 
+/// The folder of the proxies.
+pub const PROXIES: &str = "proxies";
+
+/// What the name of a proxy's file ends with, after the dot.
+pub const PROXY: &str = "proxy";
+
 /// The folder that holds all variants of `hash`, relative, with `/` between parts.
 #[must_use]
 pub fn variants_folder(hash: &Hash) -> String {
@@ -81,7 +92,7 @@ impl StoreKey {
     #[must_use]
     pub const fn hash(&self) -> &Hash {
         match self {
-            Self::Original { hash, .. } | Self::Variant { hash, .. } => hash,
+            Self::Original { hash, .. } | Self::Variant { hash, .. } | Self::Proxy { hash } => hash,
         }
     }
 
@@ -90,18 +101,17 @@ impl StoreKey {
     pub const fn can_be_made_again(&self) -> bool {
         match self {
             Self::Original { .. } => false,
-            Self::Variant { .. } => true,
+            Self::Variant { .. } | Self::Proxy { .. } => true,
         }
     }
 }
 
 /// The relative path of a listed file, with `/` between parts.
 pub(super) fn path_of(file: &StoredFile) -> String {
+    let hex = file.hash.to_string();
     match file.class {
-        Class::Original => {
-            let hex = file.hash.to_string();
-            format!("{ORIGINALS}/{}/{}/{}", &hex[..2], &hex[2..4], file.name)
-        }
+        Class::Original => format!("{ORIGINALS}/{}/{}/{}", &hex[..2], &hex[2..4], file.name),
+        Class::Proxy => format!("{PROXIES}/{}/{}/{}", &hex[..2], &hex[2..4], file.name),
         Class::Variant => format!("{}/{}", variants_folder(&file.hash), file.name),
     }
 }
@@ -115,6 +125,10 @@ impl fmt::Display for StoreKey {
             }
             Self::Variant { hash, key, format } => {
                 write!(f, "{}/{}.{}", variants_folder(hash), VariantName::of(key), format.extension())
+            }
+            Self::Proxy { hash } => {
+                let hex = hash.to_string();
+                write!(f, "{PROXIES}/{}/{}/{hex}.{PROXY}", &hex[..2], &hex[2..4])
             }
         }
     }

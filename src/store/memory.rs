@@ -132,6 +132,7 @@ impl Store for MemoryStore {
             .map(|(key, _)| match key {
                 StoreKey::Original { hash, format } => Listed::Original(*hash, *format),
                 StoreKey::Variant { hash, .. } => Listed::VariantsOf(*hash),
+                StoreKey::Proxy { hash } => Listed::ProxyOf(*hash),
             })
             .collect();
         listed.sort();

@@ -22,6 +22,11 @@ pub(crate) fn variant(n: u8, side: u32) -> StoreKey {
     StoreKey::Variant { hash: hash(n), key: variant.key(), format: OutputFormat::Webp }
 }
 
+/// The key of the proxy of `hash(n)`.
+pub(crate) fn proxy(n: u8) -> StoreKey {
+    StoreKey::Proxy { hash: hash(n) }
+}
+
 /// Bytes that no shift or swap of pieces leaves equal.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length as u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0]).collect()
@@ -38,7 +43,7 @@ pub(crate) async fn passes(store: &dyn Store, staging: &Staging) {
 
 async fn absent_things_are_absent(store: &dyn Store) {
     assert!(store.list().await.unwrap().is_empty());
-    for key in [original(1), variant(1, 64)] {
+    for key in [original(1), variant(1, 64), proxy(1)] {
         assert!(store.read(&key).await.unwrap().is_none());
         assert!(store.stream(&key, 0..1, 1).await.unwrap().is_none());
         store.delete(&key).await.unwrap();
@@ -91,7 +96,11 @@ async fn listing_and_deleting(store: &dyn Store) {
     let originals = |n: u8| Listed::Original(hash(n), Format::Jpg);
     let variants = |n: u8| Listed::VariantsOf(hash(n));
     assert_eq!(listed().await, [originals(1), originals(2), variants(1), variants(3)]);
+    store.put_bytes(&proxy(1), Bytes::from_static(b"small")).await.unwrap();
+    assert_eq!(listed().await, [originals(1), originals(2), variants(1), variants(3), Listed::ProxyOf(hash(1))]);
     store.delete(&original(1)).await.unwrap();
+    assert_eq!(listed().await, [originals(2), variants(1), variants(3), Listed::ProxyOf(hash(1))]);
+    store.delete(&proxy(1)).await.unwrap();
     assert_eq!(listed().await, [originals(2), variants(1), variants(3)]);
     assert!(store.read(&variant(1, 128)).await.unwrap().is_some());
     store.delete_variants(&hash(1)).await.unwrap();
@@ -114,11 +123,13 @@ async fn counting(store: &dyn Store, staging: &Staging) {
         store.put_bytes(&variant(n, side), pattern(size).into()).await.unwrap();
     }
     store.put_bytes(&original(4), pattern(400).into()).await.unwrap();
+    store.put_bytes(&proxy(4), pattern(50).into()).await.unwrap();
     let listed = files(4).await;
     assert_eq!(listed[0].hash, hash(4));
     let mut found = sizes(&listed);
     found.sort_unstable();
-    assert_eq!(found, [(Class::Original, 400), (Class::Variant, 10), (Class::Variant, 20)]);
+    let variants = [(Class::Variant, 10), (Class::Variant, 20)];
+    assert_eq!(found, [[(Class::Original, 400)].as_slice(), &variants, &[(Class::Proxy, 50)]].concat());
     assert!(files(6).await.is_empty());
     assert_eq!(store.size(&variant(4, 2)).await.unwrap(), Some(20));
     assert_eq!(store.size(&variant(4, 3)).await.unwrap(), None);
@@ -130,6 +141,7 @@ async fn counting(store: &dyn Store, staging: &Staging) {
     usage.begin(5, &files(5).await);
     assert_eq!(held(Class::Variant), Held { files: 3, bytes: 60 });
     assert_eq!(held(Class::Original), Held { files: 1, bytes: 400 });
+    assert_eq!(held(Class::Proxy), Held { files: 1, bytes: 50 });
     store.put_bytes(&variant(4, 2), pattern(25).into()).await.unwrap();
     store.put_file(&original(5), staging.write_pieces_blocking([b"five!".as_slice()]).unwrap()).await.unwrap();
     assert_eq!(held(Class::Variant), Held { files: 3, bytes: 65 }, "one was replaced");
@@ -148,5 +160,9 @@ async fn counting(store: &dyn Store, staging: &Staging) {
     store.put_bytes(&variant(4, 9), pattern(5).into()).await.unwrap();
     store.delete_variants(&hash(4)).await.unwrap();
     assert_eq!(held(Class::Variant), Held::default());
-    assert_eq!(sizes(&files(4).await), [(Class::Original, 400)]);
+    let left = files(4).await;
+    assert_eq!(sizes(&left), [(Class::Original, 400), (Class::Proxy, 50)]);
+    store.delete_file(&left[1]).await.unwrap();
+    assert_eq!(held(Class::Proxy), Held::default());
+    assert!(store.read(&proxy(4)).await.unwrap().is_none());
 }

@@ -15,11 +15,13 @@ pub enum Class {
     Original,
     /// Something made of one.
     Variant,
+    /// What variants are made from.
+    Proxy,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Original, Self::Variant];
+    pub const ALL: [Self; 3] = [Self::Original, Self::Variant, Self::Proxy];
 
     /// Its name in metrics.
     #[must_use]
@@ -27,6 +29,7 @@ impl Class {
         match self {
             Self::Original => "originals",
             Self::Variant => "variants",
+            Self::Proxy => "proxies",
         }
     }
 
@@ -36,6 +39,7 @@ impl Class {
         match key {
             StoreKey::Original { .. } => Self::Original,
             StoreKey::Variant { .. } => Self::Variant,
+            StoreKey::Proxy { .. } => Self::Proxy,
         }
     }
 }

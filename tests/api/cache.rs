@@ -21,13 +21,16 @@ pub(crate) async fn counts_are_those_of_the_disk(app: &App) -> BTreeMap<String, 
         let counted = scraped(app).await;
         let at = |name: &str, class: &str| counted[&format!("glimt_stored_{name}{{class=\"{class}\"}}")];
         let (originals, variants) = (app.stored().originals(), app.stored().variants());
+        let proxies = app.stored().proxies();
         let is_so = counted["glimt_cache_counted"] == 1.0
             && counted["glimt_cache_pending_writes"] == 0.0
             && at("bytes", "variants") <= counted["glimt_cache_limit_bytes"]
             && at("bytes", "variants") == size(&variants) as f64
             && at("files", "variants") == variants.len() as f64
             && at("bytes", "originals") == size(&originals) as f64
-            && at("files", "originals") == originals.len() as f64;
+            && at("files", "originals") == originals.len() as f64
+            && at("bytes", "proxies") == size(&proxies) as f64
+            && at("files", "proxies") == proxies.len() as f64;
         *found.lock().unwrap() = counted;
         is_so
     })

@@ -33,6 +33,7 @@ mod photos;
 mod pictures;
 mod privacy;
 mod process;
+mod proxies;
 mod purge;
 mod races;
 mod raw;

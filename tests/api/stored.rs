@@ -39,6 +39,11 @@ impl Stored {
         files_below(&self.root.join("variants"))
     }
 
+    /// The files of all proxies, sorted.
+    pub(crate) fn proxies(&self) -> Vec<PathBuf> {
+        files_below(&self.root.join("proxies"))
+    }
+
     /// Files that are still being written.
     pub(crate) fn staging(&self) -> Vec<PathBuf> {
         files_below(&self.root.join("staging"))
@@ -65,6 +70,7 @@ impl Stored {
     pub(crate) fn holds_nothing(&self) {
         assert_eq!(self.originals(), Vec::<PathBuf>::new());
         assert_eq!(self.variants(), Vec::<PathBuf>::new());
+        assert_eq!(self.proxies(), Vec::<PathBuf>::new());
     }
 
     /// Waits until this many originals are there, and no variants beyond `variants`.
@@ -86,7 +92,7 @@ impl Stored {
     }
 
     /// Holds files against rows, after the server has stopped: staging is empty, every original is named for its bytes
-    /// and has rows (or is in the garbage), every variant has an original, every alias in `live` has its file and token.
+    /// and has rows (or is in the garbage), every variant and every proxy has an original, every alias in `live` has its file and token.
     pub(crate) async fn is_consistent(&self, live: &[Uploaded]) {
         assert_eq!(self.staging(), Vec::<PathBuf>::new(), "left in staging");
         let repo = self.repo().await;
@@ -110,6 +116,10 @@ impl Stored {
         for file in self.variants() {
             let hash: Hash = file.parent().unwrap().file_name().unwrap().to_str().unwrap().parse().unwrap();
             assert!(on_disk.contains(&hash) || garbage.contains(&hash), "{file:?} is a variant of nothing");
+        }
+        for file in self.proxies() {
+            let hash: Hash = file.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+            assert!(on_disk.contains(&hash) || garbage.contains(&hash), "{file:?} is a proxy of nothing");
         }
         for uploaded in live {
             let row = repo.alias(&Alias::asked(&uploaded.file)).await.unwrap();

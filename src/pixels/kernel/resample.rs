@@ -96,6 +96,22 @@ pub fn resample_divided(filter: ResizeFilter, whole_len: u32, divisor: u32, targ
     Kernel::from_bands(source_len, &bands)
 }
 
+/// The kernel that divides a line by a whole number: what [`resample_divided`] takes. Each sample of the result stands for
+/// `divisor` samples of the line, the last one for those that are left.
+///
+/// `None` when the length or the divisor is zero.
+#[must_use]
+pub fn divide(filter: ResizeFilter, whole_len: u32, divisor: u32) -> Option<Kernel> {
+    if whole_len == 0 || divisor == 0 {
+        return None;
+    }
+    let scale = f64::from(divisor);
+    let centre = |at: u32| (f64::from(at) + 0.5).mul_add(scale, -0.5);
+    let bands: Vec<Band> =
+        (0..whole_len.div_ceil(divisor)).map(|at| band(filter, centre(at), scale, whole_len)).collect();
+    Kernel::from_bands(whole_len, &bands)
+}
+
 fn band(filter: ResizeFilter, centre: f64, scale: f64, source_len: u32) -> Band {
     let weight = |at: u32| match filter {
         // A pixel covers half a pixel to each side of its centre: the length of what it shares with the box.

@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{
     domain::{Alias, DeleteToken, Hash, VariantKey},
-    repo::{AliasRecord, Garbage, NewAlias, OriginalRecord, Removal, RepoError, VariantRecord, change::Change},
+    repo::{
+        AliasRecord, Garbage, NewAlias, OriginalRecord, ProxyRecord, Removal, RepoError, VariantRecord, change::Change,
+    },
 };
 
 /// One call of the trait that changes something.
@@ -17,20 +19,23 @@ pub(super) enum Request {
     AddVariant { hash: Hash, key: VariantKey, record: VariantRecord },
     RemoveVariants(Vec<(Hash, VariantKey)>),
     UseVariants(Vec<(Hash, VariantKey, u64)>),
+    AddProxy { hash: Hash, record: ProxyRecord },
+    RemoveProxies(Vec<Hash>),
     Forget(Hash),
     Close,
 }
 
 impl Request {
-    /// Whether what it changes has to be on the disk when it is answered. A variant can be made again, and that it was used is
+    /// Whether what it changes has to be on the disk when it is answered. A variant or a proxy can be made again, and that it was used is
     /// noted anew. That one was removed is durable: its file goes next.
     pub(super) const fn must_be_durable(&self) -> bool {
         match self {
-            Self::AddVariant { .. } | Self::UseVariants(_) => false,
+            Self::AddVariant { .. } | Self::UseVariants(_) | Self::AddProxy { .. } => false,
             Self::Add(_)
             | Self::Remove { .. }
             | Self::Purge(_)
             | Self::RemoveVariants(_)
+            | Self::RemoveProxies(_)
             | Self::Forget(_)
             | Self::Close => true,
         }
@@ -110,6 +115,11 @@ pub(super) fn decide(
             for (hash, key, used_secs) in uses {
                 pending.use_variant(hash, key, *used_secs)?;
             }
+            Ok(Answer::Done)
+        }
+        Request::AddProxy { hash, record } => pending.add_proxy(hash, record).map(Answer::Recorded),
+        Request::RemoveProxies(hashes) => {
+            hashes.iter().for_each(|hash| pending.delete(rows::proxy_key(hash)));
             Ok(Answer::Done)
         }
         Request::Forget(hash) => {

@@ -9,6 +9,7 @@
 //! | `h` | hash | [`OriginalRecord`] |
 //! | `o` | hash, sequence (big-endian) | the alias: aliases of an original in the order they were added |
 //! | `v` | hash, key of the variant | [`VariantRecord`], with its last use once that is noted |
+//! | `p` | hash | [`ProxyRecord`] |
 //! | `u` | upload key | the 32 bytes of the hash it became |
 //! | `g` | hash | [`Garbage`] |
 //! | `m` | | [`Mark`](super::index::Mark): what the index holds |
@@ -25,7 +26,9 @@ use crate::{
     repo::{
         RepoError,
         change::Change,
-        record::{AliasRecord, Garbage, KeptVariant, OriginalRecord, UploadKey, VariantRecord, decode, encode},
+        record::{
+            AliasRecord, Garbage, KeptVariant, OriginalRecord, ProxyRecord, UploadKey, VariantRecord, decode, encode,
+        },
     },
 };
 
@@ -91,6 +94,24 @@ pub(super) fn variant_key(hash: &Hash, variant: &VariantKey) -> Vec<u8> {
     let mut key = variants_prefix(hash);
     key.extend_from_slice(variant.as_str().as_bytes());
     key
+}
+
+/// The key of a proxy.
+pub(super) fn proxy_key(hash: &Hash) -> Vec<u8> {
+    key(b'p', hash.as_bytes())
+}
+
+/// What the keys of the proxies begin with whose hashes begin with `first`.
+pub(super) fn proxies_under(first: u8) -> Vec<u8> {
+    key(b'p', &[first])
+}
+
+/// The hash in the key of a proxy.
+pub(super) fn read_proxy_key(key: &[u8]) -> Result<Hash, RepoError> {
+    match key.get(1..).map(TryInto::try_into) {
+        Some(Ok(bytes)) => Ok(Hash::from_bytes(bytes)),
+        _ => Err(RepoError::Record { tree: "proxies", cause: format!("its key has {} bytes", key.len()) }),
+    }
 }
 
 /// The key of an upload.
@@ -296,6 +317,7 @@ impl<'a> Pending<'a> {
         for variant in self.rows(&variants_prefix(hash))?.into_keys() {
             self.delete(variant);
         }
+        self.delete(proxy_key(hash));
         self.put(garbage_key(hash), encode("garbage", garbage)?);
         Ok(())
     }
@@ -310,6 +332,15 @@ impl<'a> Pending<'a> {
         let there = self.get(&original_key(hash))?.is_some();
         if there {
             self.put(variant_key(hash, key), encode("variants", record)?);
+        }
+        Ok(there)
+    }
+
+    /// Records a proxy, unless its original is gone.
+    pub(super) fn add_proxy(&mut self, hash: &Hash, record: &ProxyRecord) -> Result<bool, RepoError> {
+        let there = self.get(&original_key(hash))?.is_some();
+        if there {
+            self.put(proxy_key(hash), encode("proxies", record)?);
         }
         Ok(there)
     }

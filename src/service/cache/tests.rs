@@ -35,7 +35,7 @@ fn bytes(size: usize) -> Bytes {
 }
 
 fn house(size_bytes: u64, max_age: Option<Duration>) -> House {
-    with(Arc::default(), Arc::default(), CacheOptions { size_bytes, max_age })
+    with(Arc::default(), Arc::default(), CacheOptions { size_bytes, max_age, keeps_proxies: true })
 }
 
 fn with(store: Arc<MemoryStore>, repo: Arc<MemoryRepo>, options: CacheOptions) -> House {
@@ -182,7 +182,8 @@ async fn the_next_start_finds_the_order_that_was_noted_and_catches_up() {
     assert_eq!(before.cache.note_uses(9).await.unwrap(), 1);
     assert!(before.repo.add_variant(&hash(1), &key(2), record(10, long_ago + 2)).await.unwrap());
 
-    let after = with(before.store.clone(), before.repo.clone(), CacheOptions { size_bytes: 20, max_age: None });
+    let options = CacheOptions { size_bytes: 20, max_age: None, keeps_proxies: true };
+    let after = with(before.store.clone(), before.repo.clone(), options);
     assert!(after.cache.order().oldest(9, u64::MAX).is_empty());
     after.count().await;
     after.cache.evict().await.unwrap();

@@ -2,7 +2,7 @@
 //! were dropped.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -83,6 +83,7 @@ impl Cache {
 
     /// Makes files, rows and order agree under the byte `first`: a file without a row goes, unless its original has none
     /// either (then it is garbage, or the rows are what is lost); a row without a file goes; both go where they do not agree in size.
+    /// A row of a proxy without a file goes too, and a file without a row.
     ///
     /// # Errors
     /// A fault of store or repo.
@@ -96,19 +97,24 @@ impl Cache {
         let rows = self.repo.variants_under(first).await?;
         let mut rows: BTreeMap<Id, VariantRow> =
             rows.into_iter().map(|row| (Self::id(row.hash, &row.key), row)).collect();
+        let mut proxies: BTreeSet<Hash> = self.repo.proxies_under(first).await?.into_iter().collect();
         let (mut here, mut found) = (Vec::with_capacity(files.len()), BTreeMap::new());
         for file in files {
-            if file.class == Class::Original {
-                here.push(file);
-                continue;
-            }
-            let id = VariantName::read(&file.name).map(|name| (file.hash, name));
-            // A file is not synced: after a power cut it may be shorter than it was. Then both go.
-            let row =
-                id.and_then(|id| Some((id, rows.get(&id).filter(|row| row.record.size_bytes == file.size_bytes)?)));
-            if let Some((id, row)) = row {
-                found.insert(id, (file.size_bytes, row.used_secs));
-                rows.remove(&id);
+            let has_row = match file.class {
+                Class::Original => true,
+                // Its row is one without a file where proxies are not used.
+                Class::Proxy => self.options.keeps_proxies && proxies.remove(&file.hash),
+                Class::Variant => {
+                    let id = VariantName::read(&file.name).map(|name| (file.hash, name));
+                    // A file is not synced: after a power cut it may be shorter than it was. Then both go.
+                    let is_whole = |row: &&VariantRow| row.record.size_bytes == file.size_bytes;
+                    let id = id.filter(|id| rows.get(id).filter(is_whole).is_some());
+                    let row = id.and_then(|id| Some((id, rows.remove(&id)?)));
+                    found.extend(row.as_ref().map(|(id, row)| (*id, (file.size_bytes, row.used_secs))));
+                    row.is_some()
+                }
+            };
+            if has_row {
                 here.push(file);
             } else if self.repo.original(&file.hash).await?.is_some() {
                 self.store.delete_file(&file).await?;
@@ -118,6 +124,7 @@ impl Cache {
         }
         let lost: Vec<(Hash, VariantKey)> = rows.into_values().map(|row| (row.hash, row.key)).collect();
         self.remove_rows(lost).await?;
+        self.remove_proxy_rows(proxies.into_iter().collect()).await?;
         self.order().replace(first, &found);
         self.store.usage().begin(first, &here);
         drop(held);
@@ -128,6 +135,14 @@ impl Cache {
         while !rows.is_empty() {
             let chunk = rows.split_off(rows.len().saturating_sub(ROWS));
             self.repo.remove_variants(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_proxy_rows(&self, mut hashes: Vec<Hash>) -> Result<(), ServiceError> {
+        while !hashes.is_empty() {
+            let chunk = hashes.split_off(hashes.len().saturating_sub(ROWS));
+            self.repo.remove_proxies(chunk).await?;
         }
         Ok(())
     }
