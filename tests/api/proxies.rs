@@ -79,15 +79,16 @@ async fn what_is_made_from_a_proxy_is_the_same_to_the_bit_and_does_not_read_the_
     plain.stop().await;
 }
 
-/// What a person could see of a proxy: nothing, at 40 dB, in a picture that is shrunk again. The control is a picture moved by a pixel.
+/// What a proxy may change: less than a person sees, and less than a third of the error of a picture that is moved by one pixel, which is
+/// the control. Drawn photos have come to 51 dB, and moved ones to 43 at most.
 fn is_as_good(got: &Answer, wanted: &Answer) {
     let (got, wanted) = (seen(&got.body), seen(&wanted.body));
     assert_eq!(got.dimensions(), wanted.dimensions());
     let likeness = psnr(&got, &wanted);
-    assert!(likeness > 40.0, "{likeness} dB");
+    assert!(likeness > 47.0, "{likeness} dB");
     let (width, height) = wanted.dimensions();
     let moved = RgbImage::from_fn(width, height, |x, y| *wanted.get_pixel((x + 1).min(width - 1), y));
-    assert!(psnr(&moved, &wanted) < 38.0, "the control: {} dB", psnr(&moved, &wanted));
+    assert!(psnr(&moved, &wanted) < 46.0, "the control: {} dB", psnr(&moved, &wanted));
 }
 
 #[tokio::test(flavor = "multi_thread")]
