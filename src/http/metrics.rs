@@ -342,6 +342,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a line for each of them")]
     fn every_count_stands_under_its_own_name() {
         let scrape = Scrape {
             engine: Backend::Gpu,

@@ -79,8 +79,8 @@ async fn what_is_made_from_a_proxy_is_the_same_to_the_bit_and_does_not_read_the_
     plain.stop().await;
 }
 
-/// What a proxy may change: less than a person sees, and less than a third of the error of a picture that is moved by one pixel, which is
-/// the control. Drawn photos have come to 51 dB, and moved ones to 43 at most.
+/// What a proxy may change: less than a person sees, and less than if the picture were moved by one pixel, which is the control. Drawn
+/// photos have come to 51 dB, and moved ones to 43 at most.
 fn is_as_good(got: &Answer, wanted: &Answer) {
     let (got, wanted) = (seen(&got.body), seen(&wanted.body));
     assert_eq!(got.dimensions(), wanted.dimensions());
