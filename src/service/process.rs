@@ -42,6 +42,9 @@ const AVIF_BYTES_A_PIXEL: u64 = 24;
 /// The largest AVIF that is made: one of 4K took about 12 s on one thread of a small machine.
 pub const AVIF_MAX_PIXELS: u64 = 3840 * 2160;
 
+/// How long after its deadline a request waits for the computation to say what the time went to.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
 /// Longer than any job may take.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 
@@ -226,7 +229,8 @@ impl Process {
         }
         let (this, original) = (Arc::clone(self), original.clone());
         let make = move || async move { this.make(original, variant, stored, Turn::By(deadline)).await };
-        match tokio::time::timeout_at(deadline.into(), self.flight.run(flight_key, make)).await {
+        // Whoever is at work on it gives up at the deadline too, and says better why.
+        match tokio::time::timeout_at((deadline + LAST_WORD).into(), self.flight.run(flight_key, make)).await {
             Ok(made) => made.unwrap_or(Err(ServiceError::Panicked)),
             Err(_elapsed) => Err(self.pool.timed_out()),
         }
