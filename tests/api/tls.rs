@@ -100,11 +100,14 @@ async fn whoever_does_not_shake_hands_is_closed_and_holds_a_place_until_then() {
         silent.push(Raw::connect(app.port).await);
     }
     let begun = Instant::now();
+    let unknown = "/image/original/nothing.jpg";
+    assert_eq!(identity.client(&app, true).get(unknown).await.status, 503);
     assert_eq!(identity.client(&app, true).get("/healthz").await.status, 200);
-    assert!(begun.elapsed() > SOON / 2 && begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     for raw in silent {
         assert!(raw.until_closed().await.is_empty());
     }
+    assert!(begun.elapsed() > SOON / 2 && begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_eq!(identity.client(&app, true).get(unknown).await.status, 404);
     app.stop().await;
 }
 
