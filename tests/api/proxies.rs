@@ -79,16 +79,15 @@ async fn what_is_made_from_a_proxy_is_the_same_to_the_bit_and_does_not_read_the_
     plain.stop().await;
 }
 
-/// What a proxy may change: less than a person sees, and less than if the picture were moved by one pixel, which is the control. Drawn
-/// photos have come to 51 dB, and moved ones to 43 at most.
+/// What a proxy may change: less than a person sees, and at most half of what it would be to move the picture by one pixel, which is the
+/// control. Drawn photos have come to 58 dB as PNG, and moved ones to 40, or 51 where they are grey and smooth.
 fn is_as_good(got: &Answer, wanted: &Answer) {
     let (got, wanted) = (seen(&got.body), seen(&wanted.body));
     assert_eq!(got.dimensions(), wanted.dimensions());
-    let likeness = psnr(&got, &wanted);
-    assert!(likeness > 47.0, "{likeness} dB");
     let (width, height) = wanted.dimensions();
     let moved = RgbImage::from_fn(width, height, |x, y| *wanted.get_pixel((x + 1).min(width - 1), y));
-    assert!(psnr(&moved, &wanted) < 46.0, "the control: {} dB", psnr(&moved, &wanted));
+    let (likeness, control) = (psnr(&got, &wanted), psnr(&moved, &wanted));
+    assert!(likeness > 50.0 && likeness > control + 6.0, "{likeness} dB, the control {control} dB");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +115,9 @@ async fn other_formats_get_theirs_with_the_first_variant_and_look_the_same() {
         });
         until_there_are(&app, count).await;
         let used = outcome(&app, "used").await;
-        is_as_good(&thumbnail(&app, &uploaded, 90).await, &thumbnail(&plain, &other, 90).await);
+        // PNG: a JPEG may be of fewer samples of colour on one side of a threshold and not on the other.
+        let smaller = app.process("png", &uploaded.file, "thumbnail=90").await;
+        is_as_good(&smaller, &plain.process("png", &other.file, "thumbnail=90").await);
         assert_eq!(outcome(&app, "used").await, used + 1.0);
         live.push(uploaded);
     }
