@@ -95,11 +95,11 @@ pub(super) struct Lookup {
 pub(super) struct Answer(u64);
 
 /// In the place of the places up to the second number: past the end of any block.
-const FAR: u64 = 255;
+const FAR: u8 = 255;
 
 impl Answer {
     /// Where the word is a longer one.
-    const LONG: Self = Self(FAR << 24);
+    const LONG: Self = Self((FAR as u64) << 24);
 
     const fn byte(self, at: u32) -> usize {
         (self.0 >> (8 * at) & 255) as usize
@@ -185,7 +185,7 @@ impl Lookup {
     pub(super) fn next(&self, bits: &mut Bits<'_>, place: usize, last: usize) -> Result<Coded, Declined> {
         let answer = self.answer(bits);
         let (run, second) = answer.places();
-        if second != FAR as usize {
+        if second != usize::from(FAR) {
             // Behind the last coefficient no end is coded: what looks like it belongs to the next block.
             if place + second >= last {
                 return self.search(bits);
@@ -200,7 +200,7 @@ impl Lookup {
     /// The symbol that stands next, whose answer is this.
     #[inline(always)]
     pub(super) fn symbol_of(&self, bits: &mut Bits<'_>, answer: Answer) -> Result<Coded, Declined> {
-        if answer.length() == 0 || answer.places().1 != FAR as usize {
+        if answer.length() == 0 || answer.places().1 != usize::from(FAR) {
             return self.search(bits);
         }
         bits.skip(answer.length());
@@ -284,7 +284,9 @@ impl Answer {
             return Self::of_numbers(length.into(), EMPTY, (0, 0), [0, 0]);
         }
         let first = if of == Of::Corrections { None } else { number_at(words, asked, 0) };
-        let Some(first) = first else { return Self(FAR << 24 | u64::from(symbol) << 16 | u64::from(length)) };
+        let Some(first) = first else {
+            return Self(u64::from(FAR) << 24 | u64::from(symbol) << 16 | u64::from(length));
+        };
         let (mut bits, mut advance, mut second, mut other) = (first.bits, first.run + 1, first.run, first.value);
         if let Some(number) = number_at(words, asked, bits) {
             (second, other) = (first.run + number.run + 1, number.value);

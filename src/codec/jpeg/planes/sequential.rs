@@ -151,8 +151,8 @@ fn scan_block<const W: usize, const H: usize>(
 }
 
 /// Answers that are taken between two refills.
-const ANSWERS: usize = 5;
-const _: () = assert!(ANSWERS as u32 * LOOK <= 56);
+const ANSWERS: u32 = 5;
+const _: () = assert!(ANSWERS * LOOK <= 56);
 
 /// Reads coefficients of AC up to the one in place `until` at least, into a block of zeros; returns the place of the next one, 64
 /// or more at the end of the block, and that of the last one read or, where the end is coded by itself, that of the end; 0 where
