@@ -1,7 +1,6 @@
 //! A proxy as it lies in its file: a head of 24 bytes, and then the samples as they are.
 //!
-//! Nothing is coded, so that reading one is a copy: at 512 px what would be saved on the disk, about two thirds, would cost more time
-//! than all that is done with the samples (docs/proxies.md).
+//! Nothing is coded, so that reading one is a copy, and a variant is the same to the bit as without one (docs/proxies.md).
 //!
 //! | bytes | what |
 //! |---|---|
