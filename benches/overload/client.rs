@@ -18,6 +18,9 @@ use crate::Outcome;
 /// More than this many at a time are not opened: the server has 1024.
 const MAX_CONNECTIONS: usize = 960;
 
+/// Sizes from 160 pixels on.
+const SIDES: usize = 96;
+
 /// How often a thumbnail that is there already is asked for while the load is on.
 const HIT_EVERY: Duration = Duration::from_millis(50);
 
@@ -25,24 +28,26 @@ const HIT_EVERY: Duration = Duration::from_millis(50);
 pub(crate) struct Load {
     files: Vec<String>,
     next: Cell<usize>,
-    first: usize,
+    /// The quality to begin with.
+    quality: usize,
 }
 
 impl Load {
     pub(crate) fn new(files: Vec<String>) -> Self {
-        Self { files, next: Cell::new(0), first: 0 }
+        Self { files, next: Cell::new(0), quality: 30 }
     }
 
-    /// The same pictures in formats that the measurement does not ask for.
-    pub(crate) fn clone_for_warm_up(&self) -> Self {
-        Self { files: self.files.clone(), next: Cell::new(0), first: 1 }
+    /// The same pictures in qualities that the measurement does not come to.
+    pub(crate) fn for_warm_up(&self) -> Self {
+        Self { files: self.files.clone(), next: Cell::new(0), quality: 99 }
     }
 
-    /// A thumbnail that is not there yet: some pixels larger or smaller than the one before, in another quality once the sizes are used up.
+    /// A thumbnail that is not there yet: of the next picture, in sizes that come in no order, so that every turn has the same mix, and in
+    /// another quality once they are used up. None is larger than what is made from a proxy of the usual size.
     pub(crate) fn cold(&self) -> String {
         let index = self.next.replace(self.next.get() + 1);
         let (file, rest) = (&self.files[index % self.files.len()], index / self.files.len());
-        let (side, quality) = (160 + self.first + 2 * (rest % 100), 30 + rest / 100);
+        let (side, quality) = (160 + rest * 37 % SIDES, self.quality + rest / SIDES);
         format!("/image/process.jpg?src={file}&thumbnail={side}&quality={quality}")
     }
 

@@ -69,7 +69,7 @@ struct Round {
     recovery: Duration,
 }
 
-async fn round(server: &Server, load: &mut Load) -> Outcome<Round> {
+async fn round(server: &Server, load: &Load) -> Outcome<Round> {
     let clients = 2 * std::thread::available_parallelism()?.get();
     let peak = closed_loop(server.addr, load, clients, PEAK).await?.goodput();
     let seen = open_loop(server.addr, load, TIMES * peak, OVERLOAD).await?;
@@ -91,7 +91,7 @@ async fn run() -> Outcome<()> {
     let photos = photos()?;
     let server = Server::start(&program, &args)?;
     let files = photos.iter().map(|photo| server.upload(photo)).collect::<Outcome<Vec<_>>>()?;
-    let mut load = Load::new(files);
+    let load = Load::new(files);
     println!("{} photos, server {args:?}; at rest {} MiB", photos.len(), server.memory("VmRSS")? >> 20);
     println!(
         "{:>5} {:>9} {:>9} {:>6} {:>9} {:>15} {:>15} {:>15} {:>9} {:>8} {:>9} {:>9} {:>9}",
@@ -109,10 +109,10 @@ async fn run() -> Outcome<()> {
         "after",
         "peak MiB"
     );
-    closed_loop(server.addr, &load.clone_for_warm_up(), 4, Duration::from_secs(1)).await?;
+    closed_loop(server.addr, &load.for_warm_up(), 4, Duration::from_secs(1)).await?;
     let mut ratios = Vec::new();
     for turn in 1..=ROUNDS {
-        let mut done = round(&server, &mut load).await?;
+        let mut done = round(&server, &load).await?;
         let ratio = done.goodput / done.peak;
         ratios.push(ratio);
         let both = |times: &mut Vec<Duration>| {
