@@ -43,18 +43,17 @@ pub async fn run(place: &Place, photos: &Photos, seconds: u64) -> Result<Workloa
     Ok(Workload::new("overload", "four times the load", note, rows))
 }
 
-/// Every photo in sizes around 256 and in five qualities: more than can be answered in a run.
+/// Every photo in 13 sizes and 31 qualities, more than can be answered in a run, in an order in which every moment has the same mix. None
+/// is so much larger than 256 that a server which has a smaller copy for that would have to go back to the original.
 fn wishes(server: &Server, photos: &Photos) -> Vec<Request> {
-    let mut requests = Vec::new();
-    for offset in 0..56_u32 {
-        for quality in [80, 79, 81, 78, 82] {
-            for side in if offset == 0 { vec![256] } else { vec![256 - offset, 256 + offset] } {
-                let wish = Wish { side: Some(side), blur: None, quality, format: Format::Jpeg };
-                requests.extend((0..photos.photos.len()).map(|at| Request::get(&server.path(at, &wish))));
-            }
-        }
-    }
-    requests
+    const SIDES: u32 = 13;
+    const QUALITIES: u32 = 31;
+    const ALL: u32 = SIDES * QUALITIES;
+    let mixed = (0..ALL).map(|number| number * 37 % ALL);
+    let wish =
+        |at: u32| Wish { side: Some(250 + at % SIDES), blur: None, quality: 65 + at / SIDES, format: Format::Jpeg };
+    let wishes = mixed.map(wish);
+    wishes.flat_map(|wish| (0..photos.photos.len()).map(move |at| Request::get(&server.path(at, &wish)))).collect()
 }
 
 async fn measure(server: &Server, photos: &Photos, duration: Duration, peer: Peer) -> Result<Row> {
