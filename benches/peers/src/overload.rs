@@ -43,15 +43,15 @@ pub async fn run(place: &Place, photos: &Photos, seconds: u64) -> Result<Workloa
     Ok(Workload::new("overload", "four times the load", note, rows))
 }
 
-/// Every photo in 13 sizes and 31 qualities, more than can be answered in a run, in an order in which every moment has the same mix. None
+/// Every photo in 13 sizes and 41 qualities, more than can be answered in a run, in an order in which every moment has the same mix. None
 /// is so much larger than 256 that a server which has a smaller copy for that would have to go back to the original.
 fn wishes(server: &Server, photos: &Photos) -> Vec<Request> {
     const SIDES: u32 = 13;
-    const QUALITIES: u32 = 31;
+    const QUALITIES: u32 = 41;
     const ALL: u32 = SIDES * QUALITIES;
     let mixed = (0..ALL).map(|number| number * 37 % ALL);
     let wish =
-        |at: u32| Wish { side: Some(250 + at % SIDES), blur: None, quality: 65 + at / SIDES, format: Format::Jpeg };
+        |at: u32| Wish { side: Some(250 + at % SIDES), blur: None, quality: 55 + at / SIDES, format: Format::Jpeg };
     let wishes = mixed.map(wish);
     wishes.flat_map(|wish| (0..photos.photos.len()).map(move |at| Request::get(&server.path(at, &wish)))).collect()
 }
