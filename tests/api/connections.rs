@@ -6,6 +6,7 @@ use crate::{
     app::App,
     pictures::noise_png,
     raw::{Raw, ask},
+    stored::eventually_async,
 };
 
 const SOON: Duration = Duration::from_millis(400);
@@ -74,17 +75,24 @@ async fn a_head_that_does_not_come_or_comes_slowly_ends_its_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_take_its_answer_is_cut_off() {
-    let app = App::with(|config| (config.send_timeout, config.max_connections) = (SOON, 2)).await;
+    let app = App::with(|config| config.send_timeout = SOON).await;
     // Larger than what the system takes for a client that reads nothing.
     let uploaded = app.upload(&noise_png(1, 2400)).await;
     assert!(app.original(&uploaded.file).await.body.len() > 15 * 1024 * 1024);
+    // How many are open, the one that asks among them.
+    let open = async || {
+        let page = ask(app.port, b"GET /metrics HTTP/1.1").await.body;
+        let page = String::from_utf8(page.to_vec()).unwrap();
+        let count = page.lines().find_map(|line| line.strip_prefix("glimt_gate_held{gate=\"connections\"} "));
+        count.unwrap().parse::<u32>().unwrap()
+    };
+    let before = open().await;
     let mut stuck = Raw::connect(app.port).await;
+    eventually_async("the connection", async || open().await == before + 1).await;
+    let begun = Instant::now();
     let head = format!("GET /image/original/{} HTTP/1.1\r\nHost: x\r\n\r\n", uploaded.file);
     stuck.write(head.as_bytes()).await.unwrap();
-    // The other place is that of the client that uploaded, so there is none for this one before the first is cut off.
-    let begun = Instant::now();
-    let has_room = async || ask(app.port, b"GET /image/original/none.png HTTP/1.1").await.status == 404;
-    crate::stored::eventually_async("room", has_room).await;
+    eventually_async("its end", async || open().await == before).await;
     assert!(begun.elapsed() >= SOON / 2 && begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let (_, said) = closed(stuck).await;
     assert!(said.len() < 15 * 1024 * 1024);

@@ -107,7 +107,9 @@ async fn whoever_does_not_shake_hands_is_closed_and_holds_a_place_until_then() {
         assert!(raw.until_closed().await.is_empty());
     }
     assert!(begun.elapsed() > SOON / 2 && begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-    assert_eq!(identity.client(&app, true).get(unknown).await.status, 404);
+    // A client may see the end of a connection before its place is free.
+    let has_room = async || identity.client(&app, true).get(unknown).await.status == 404;
+    crate::stored::eventually_async("room", has_room).await;
     app.stop().await;
 }
 
