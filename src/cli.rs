@@ -176,7 +176,7 @@ pub struct Options {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub workers: Option<usize>,
 
-    /// How far workers stand back behind the threads that answer requests, 0 to 19 as in nice; Linux only [default: 10]
+    /// How far workers stand back behind the threads that answer requests, 0 to 19 as in nice; Linux only [default: 5]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub worker_nice: Option<u8>,
 

@@ -176,7 +176,7 @@ impl Config {
             max_decoded_bytes: 512 * MEBIBYTE,
             max_metadata_bytes: 32 * MEBIBYTE,
             workers,
-            worker_nice: 10,
+            worker_nice: 5,
             queue: 64,
             max_wait: Duration::from_secs(5),
             memory_limit_bytes: 512 * MEBIBYTE,
