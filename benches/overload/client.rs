@@ -139,6 +139,19 @@ pub(crate) async fn once(addr: SocketAddr, target: &str) -> Outcome<()> {
     if status == 200 { Ok(()) } else { Err(format!("{target}: status {status}").into()) }
 }
 
+/// Asks on a connection of its own for one thing after the other until one comes, and returns how many were refused.
+pub(crate) async fn until_served(addr: SocketAddr, load: &Load) -> Outcome<u32> {
+    let mut connection = Connection::open(addr).await?;
+    for refused in 0.. {
+        match connection.ask(&load.cold()).await? {
+            200 => return Ok(refused),
+            503 if refused < 1000 => tokio::time::sleep(Duration::from_millis(5)).await,
+            other => return Err(format!("status {other}").into()),
+        }
+    }
+    Err("never served".into())
+}
+
 /// So many clients, each asking as soon as it is answered.
 pub(crate) async fn closed_loop(addr: SocketAddr, load: &Load, clients: usize, time: Duration) -> Outcome<Seen> {
     let seen = RefCell::new(Seen { secs: time.as_secs_f64(), ..Seen::default() });

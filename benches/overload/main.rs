@@ -67,6 +67,8 @@ struct Round {
     seen: Seen,
     /// From the leaving of all clients to the first thumbnail.
     recovery: Duration,
+    /// How many were refused until then, 5 ms apart.
+    refused_after: u32,
 }
 
 async fn round(server: &Server, load: &Load) -> Outcome<Round> {
@@ -75,10 +77,10 @@ async fn round(server: &Server, load: &Load) -> Outcome<Round> {
     let seen = open_loop(server.addr, load, TIMES * peak, OVERLOAD).await?;
     // All connections are gone by now, and what they asked for is nobody's.
     let began = Instant::now();
-    client::once(server.addr, &load.cold()).await?;
+    let refused_after = client::until_served(server.addr, load).await?;
     let recovery = began.elapsed();
     let after = closed_loop(server.addr, load, clients, AFTER).await?.goodput();
-    Ok(Round { peak, goodput: seen.goodput(), after, seen, recovery })
+    Ok(Round { peak, goodput: seen.goodput(), after, seen, recovery, refused_after })
 }
 
 async fn run() -> Outcome<()> {
@@ -132,6 +134,9 @@ async fn run() -> Outcome<()> {
             done.after / done.peak,
             server.memory("VmHWM")? >> 20,
         );
+        if done.refused_after > 0 {
+            println!("      refused {} times after all had left", done.refused_after);
+        }
         if let Some(error) = done.seen.errors.first() {
             println!("      an error: {error}");
         }
