@@ -113,14 +113,18 @@ async fn run() -> Result<()> {
     if place.backends.len() == 1 {
         println!("No GPU here: glimt runs on cpu alone.");
     }
-    let workloads = measure(&arguments, &place, &target.join("photos")).await?;
+    let mut workloads = measure(&arguments, &place, &target.join("photos")).await?;
     let sets = Photos::of(Set::Twelve, &arguments.photos, &target.join("photos"))?;
-    let is_whole = arguments.only.is_empty();
-    let mut results = if is_whole { Results::default() } else { old.unwrap_or_default() };
+    let commit = output("git", &["-C", &arguments.root.display().to_string(), "describe", "--always", "--dirty"]);
+    workloads.iter_mut().for_each(|workload| workload.commit.clone_from(&commit));
+    // A part of a run goes to what there is, which keeps its date and its commit.
+    let mut results = old.filter(|_| !arguments.only.is_empty()).unwrap_or_else(|| Results {
+        date: output("date", &["--utc", "+%Y-%m-%d"]),
+        commit,
+        ..Results::default()
+    });
     let measured: Vec<_> = workloads.iter().map(|workload| workload.id.clone()).collect();
     results.take(workloads, &ORDER);
-    results.date = output("date", &["--utc", "+%Y-%m-%d"]);
-    results.commit = output("git", &["-C", &arguments.root.display().to_string(), "describe", "--always", "--dirty"]);
     results.machine = machine();
     results.versions = versions(&place);
     results.photos = format!(
@@ -128,7 +132,9 @@ async fn run() -> Result<()> {
         sets.photos.len() / 4,
         sets.megapixels()
     );
-    fs::write(&kept, serde_json::to_string_pretty(&results)?)?;
+    if arguments.servers.is_empty() {
+        fs::write(&kept, serde_json::to_string_pretty(&results)?)?;
+    }
     println!("\n{}", report::tables(&results, |workload| measured.contains(&workload.id)));
     if arguments.docs {
         write_docs(&arguments.root, &results)?;

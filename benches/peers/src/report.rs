@@ -30,16 +30,19 @@ fn write_all(results: &Results, is_wanted: impl Fn(&Workload) -> bool, text: &mu
     }
     for workload in results.workloads.iter().filter(|workload| is_wanted(workload)) {
         writeln!(text)?;
-        table(workload, text)?;
+        table(workload, &results.commit, text)?;
     }
     Ok(())
 }
 
-fn table(workload: &Workload, text: &mut String) -> std::fmt::Result {
+fn table(workload: &Workload, commit: &str, text: &mut String) -> std::fmt::Result {
     let shown: Vec<&Column> = columns(&workload.id).iter().collect();
     let titles: Vec<_> = shown.iter().map(|column| column.title).collect();
     let warning = if workload.quick { "**Few rounds: a try, no measurement.** " } else { "" };
     writeln!(text, "### {}\n\n{warning}{}\n", capitalised(&workload.title), workload.note)?;
+    if !workload.commit.is_empty() && workload.commit != commit {
+        writeln!(text, "Measured by itself, at commit {}.\n", workload.commit)?;
+    }
     writeln!(text, "| server | {} |", titles.join(" | "))?;
     writeln!(text, "|---|{}", "--:|".repeat(shown.len()))?;
     for row in &workload.rows {

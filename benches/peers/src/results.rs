@@ -26,6 +26,9 @@ pub struct Workload {
     pub quick: bool,
     /// How long all of it took.
     pub seconds: f64,
+    /// Of what, where that is not what the rest of the page is of.
+    #[serde(default)]
+    pub commit: String,
 }
 
 /// One server. A figure that is not there was not to be measured.
@@ -67,7 +70,15 @@ impl Results {
 
 impl Workload {
     pub fn new(id: &str, title: &str, note: String, rows: Vec<Row>) -> Self {
-        Self { id: id.to_owned(), title: title.to_owned(), note, rows, quick: false, seconds: 0.0 }
+        Self {
+            id: id.to_owned(),
+            title: title.to_owned(),
+            note,
+            rows,
+            quick: false,
+            seconds: 0.0,
+            commit: String::new(),
+        }
     }
 
     /// The best figure of the peers, `nginx` aside where it is the ceiling.
