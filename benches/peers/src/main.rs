@@ -26,6 +26,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     peers::Place,
@@ -113,8 +114,15 @@ async fn run() -> Result<()> {
     if place.backends.len() == 1 {
         println!("No GPU here: glimt runs on cpu alone.");
     }
-    let mut workloads = measure(&arguments, &place, &target.join("photos")).await?;
-    let sets = Photos::of(Set::Twelve, &arguments.photos, &target.join("photos"))?;
+    // Servers have groups of their own, so nobody else ends them when this is.
+    let sets = target.join("photos");
+    let mut ended = signal(SignalKind::terminate())?;
+    let mut workloads = tokio::select! {
+        workloads = measure(&arguments, &place, &sets) => workloads?,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = ended.recv() => bail!("ended"),
+    };
+    let twelve = Photos::of(Set::Twelve, &arguments.photos, &sets)?;
     let commit = output("git", &["-C", &arguments.root.display().to_string(), "describe", "--always", "--dirty"]);
     workloads.iter_mut().for_each(|workload| workload.commit.clone_from(&commit));
     // A part of a run goes to what there is, which keeps its date and its commit.
@@ -129,8 +137,8 @@ async fn run() -> Result<()> {
     results.versions = versions(&place);
     results.photos = format!(
         "{} real ones of {:.1} MP on average, each lying in four ways; the other sets are made of them",
-        sets.photos.len() / 4,
-        sets.megapixels()
+        twelve.photos.len() / 4,
+        twelve.megapixels()
     );
     if arguments.servers.is_empty() {
         fs::write(&kept, serde_json::to_string_pretty(&results)?)?;
