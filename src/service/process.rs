@@ -1,5 +1,7 @@
 //! Variants: looked up, or made once however many ask.
 
+mod turn;
+
 use std::{
     sync::{
         Arc,
@@ -13,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::turn::Turn;
 use super::{
     ServiceError,
     cache::{Cache, Found},
@@ -20,7 +23,7 @@ use super::{
     late::{Late, Reason, Waited},
     now_secs,
     originals::Original,
-    pool::{Class, Pool},
+    pool::{Class, Pool, Reservation},
     proxies::{New, Proxies, Proxy},
 };
 use crate::{
@@ -113,14 +116,6 @@ pub enum Answer {
     Made(Made),
     /// This variant, which it did not ask for, and why.
     Instead(Box<(Variant, Made)>, Reason),
-}
-
-/// When a variant is to be made.
-enum Turn {
-    /// By this instant: somebody waits for it.
-    By(Instant),
-    /// With this right to a thread, for as long as a job may take.
-    Late(OwnedSemaphorePermit),
 }
 
 /// Makes variants.
@@ -277,13 +272,11 @@ impl Process {
         let (hash, ops) = (original.hash, ops(variant.filters()));
         let wanted = self.proxy_for(&original, &ops);
         let found = match wanted {
-            Some(divisor) => self.proxies.find(&hash, divisor).await?,
+            Some(divisor) => self.proxy(&original, &ops, divisor, &variant, &turn).await?,
             None => None,
         };
-        // Within the limits for the original and past them for its proxy: then it is made of the original.
-        let planned = found.and_then(|proxy| Some((plan_for(&ops, &proxy, &self.options.plan).ok()?, proxy)));
-        let Encoded { bytes, etag } = match planned {
-            Some((plan, proxy)) => self.of_proxy(proxy, plan, ops, &variant, turn).await?,
+        let Encoded { bytes, etag } = match found {
+            Some(found) => self.of_proxy(found, ops, &variant, turn).await?,
             None => {
                 let (encoded, proxy) = self.of_original(original, variant, ops, wanted, turn).await?;
                 if let Some(proxy) = proxy {
@@ -305,31 +298,58 @@ impl Process {
         plan::bears(ops, Size::new(details.width, details.height), divisor).then_some(divisor)
     }
 
-    /// What a job is to the pool, by when it is to be done, and what is held until its thread is free again.
-    fn turn(&self, turn: Turn) -> (Class, Instant, Option<OwnedSemaphorePermit>) {
+    /// What a job is to the pool, and by when it is to be done.
+    fn terms(&self, turn: &Turn) -> (Class, Instant) {
         match turn {
-            Turn::By(deadline) => (Class::Variant, deadline, None),
+            Turn::By(deadline) => (Class::Variant, *deadline),
             // Nobody's request has to wait for it: its time begins with its turn.
-            Turn::Late(thread) => (Class::Late, self.pool.deadline(), Some(thread)),
+            Turn::Late(_thread) => (Class::Late, self.pool.deadline()),
         }
+    }
+
+    /// The same, and what is held until its thread is free again.
+    fn turn(&self, turn: Turn) -> (Class, Instant, Option<OwnedSemaphorePermit>) {
+        let (class, deadline) = self.terms(&turn);
+        (class, deadline, turn.thread())
+    }
+
+    /// The proxy that the variant is to be made from, read when there is room for that, and the plan; `None` where there is none that is fit.
+    async fn proxy(
+        &self,
+        original: &Original,
+        ops: &[Op],
+        divisor: u32,
+        variant: &Variant,
+        turn: &Turn,
+    ) -> Result<Option<(Reservation<'_>, Proxy, Plan)>, ServiceError> {
+        let whole = Size::new(original.record.details.width, original.record.details.height);
+        let Ok(plan) = Plan::divided(ops, whole, divisor, &self.options.plan) else { return Ok(None) };
+        // It may lie turned, and rows that are held are then as long as columns are now.
+        let (long, short) = (whole.width.max(whole.height), whole.width.min(whole.height).max(1));
+        let engine_bytes = self.engines.peak_bytes(&plan).saturating_mul(u64::from(long)) / u64::from(short);
+        // The file and its samples, of four channels at most.
+        let proxy_bytes = 8 * whole.divided(divisor).pixels();
+        let peak_bytes = engine_bytes.saturating_add(proxy_bytes).max(encoding_bytes(&plan, variant));
+        let (class, deadline) = self.terms(turn);
+        let reservation = self.pool.reserve(class, peak_bytes, deadline).await?;
+        let Some(proxy) = self.proxies.find(&original.hash, divisor).await? else { return Ok(None) };
+        // Within the limits for the original and past them for its proxy: then it is made of the original.
+        Ok(plan_for(ops, &proxy, &self.options.plan).ok().map(|plan| (reservation, proxy, plan)))
     }
 
     /// The variant, made from the proxy.
     async fn of_proxy(
         &self,
-        proxy: Proxy,
-        plan: Plan,
+        (reservation, proxy, plan): (Reservation<'_>, Proxy, Plan),
         ops: Vec<Op>,
         variant: &Variant,
         turn: Turn,
     ) -> Result<Encoded, ServiceError> {
-        let peak_bytes = self.engines.peak_bytes(&plan).max(encoding_bytes(&plan, variant));
         let (engines, format) = (Arc::clone(&self.engines), variant.format());
         let settings = self.options.encoders.of(format, variant.quality());
-        let (class, deadline, share) = self.turn(turn);
-        self.pool
-            .run(class, peak_bytes, deadline, move |stop| {
-                let _share = share;
+        reservation
+            .run(move |stop| {
+                let _share = turn.thread();
                 finish(proxy.picture, plan, &ops, format, settings, &engines, stop)
             })
             .await
