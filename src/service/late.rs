@@ -78,8 +78,8 @@ impl Late {
         }
     }
 
-    /// Waits for the job of this key, which is begun when it is not under way, until `budget` after it was. It goes on whoever leaves. `make` is given the
-    /// right to a thread, to be held as long as it has one.
+    /// Waits for the job of this key, which is begun when it is not under way, until `budget` after it was; with none at all not even for what is done by
+    /// then. It goes on whoever leaves. `make` is given the right to a thread, to be held as long as it has one.
     pub(super) async fn wait<F>(
         self: &Arc<Self>,
         key: Key,
@@ -93,6 +93,9 @@ impl Late {
             return Waited::Not(Reason::Time);
         }
         let Some((begun, mut outcome)) = self.join(key, make) else { return Waited::Not(Reason::Busy) };
+        if budget.is_zero() {
+            return Waited::Not(Reason::Time);
+        }
         let done = outcome.wait_for(Option::is_some);
         match tokio::time::timeout_at((begun + budget).into(), done).await {
             Ok(Ok(outcome)) => outcome.clone().map_or(Waited::Not(Reason::Time), Waited::Done),
