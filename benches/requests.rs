@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-#[path = "requests/server.rs"]
+#[path = "common/server.rs"]
 #[expect(dead_code, reason = "another benchmark asks more of it")]
 mod server;
 

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     net::SocketAddr,
     rc::Rc,
     time::{Duration, Instant},
@@ -13,7 +14,7 @@ use tokio::{
     task::LocalSet,
 };
 
-use crate::Outcome;
+use crate::server::Outcome;
 
 /// More than this many at a time are not opened: the server has 1024.
 const MAX_CONNECTIONS: usize = 960;
@@ -30,25 +31,37 @@ pub(crate) struct Load {
     next: Cell<usize>,
     /// The quality to begin with.
     quality: usize,
+    /// What was refused, and so is not there yet either.
+    again: RefCell<VecDeque<String>>,
 }
 
 impl Load {
     pub(crate) fn new(files: Vec<String>) -> Self {
-        Self { files, next: Cell::new(0), quality: 30 }
+        Self { files, next: Cell::new(0), quality: 30, again: RefCell::default() }
     }
 
     /// The same pictures in qualities that the measurement does not come to.
     pub(crate) fn for_warm_up(&self) -> Self {
-        Self { files: self.files.clone(), next: Cell::new(0), quality: 99 }
+        Self { quality: 99, ..Self::new(self.files.clone()) }
     }
 
     /// A thumbnail that is not there yet: of the next picture, in sizes that come in no order, so that every turn has the same mix, and in
-    /// another quality once they are used up. None is larger than what is made from a proxy of the usual size.
+    /// another quality once they are used up. None is larger than what is made from a proxy of the usual size. When the qualities are used up too, those come again that were refused.
     pub(crate) fn cold(&self) -> String {
         let index = self.next.replace(self.next.get() + 1);
         let (file, rest) = (&self.files[index % self.files.len()], index / self.files.len());
         let (side, quality) = (160 + rest * 37 % SIDES, self.quality + rest / SIDES);
+        if quality > 98
+            && let Some(refused) = self.again.borrow_mut().pop_front()
+        {
+            return refused;
+        }
         format!("/image/process.jpg?src={file}&thumbnail={side}&quality={quality}")
+    }
+
+    /// Takes back what came to nothing.
+    fn refused(&self, target: String) {
+        self.again.borrow_mut().push_back(target);
     }
 
     /// One that is there, once it has been asked for.
@@ -160,8 +173,12 @@ pub(crate) async fn closed_loop(addr: SocketAddr, load: &Load, clients: usize, t
         let mut connection = Connection::open(addr).await?;
         loop {
             let began = Instant::now();
-            let answer = tokio::time::timeout_at(until.into(), connection.ask(&load.cold())).await;
+            let target = load.cold();
+            let answer = tokio::time::timeout_at(until.into(), connection.ask(&target)).await;
             let Ok(answer) = answer else { return Ok(()) };
+            if matches!(answer, Ok(503)) {
+                load.refused(target);
+            }
             let is_broken = answer.is_err();
             seen.borrow_mut().note(answer, began.elapsed());
             if is_broken {

@@ -7,11 +7,14 @@
 //! there can be. `--server` is another build to hold it against. Linux only.
 //!
 //! Client and server share the cores: what the client takes the server does not have, so it is one thread that
-//! writes and reads bytes, and says how late it was itself.
+//! writes and reads bytes, and says how late it was itself. `cores` is what the server had at its peak and at overload, and `a core` the
+//! ratio of what it made a second of those.
 
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
 mod client;
+#[path = "../common/server.rs"]
+#[expect(dead_code, reason = "another benchmark asks more of it")]
 mod server;
 
 use std::{
@@ -21,7 +24,7 @@ use std::{
 };
 
 use client::{Load, Seen, closed_loop, open_loop, percentile};
-use server::Server;
+use server::{Outcome, Server, made};
 
 const ROUNDS: usize = 3;
 const PEAK: Duration = Duration::from_secs(6);
@@ -30,8 +33,6 @@ const AFTER: Duration = Duration::from_secs(2);
 const STORM: Duration = Duration::from_secs(4);
 const TIMES: f64 = 4.0;
 const STORM_CLIENTS: usize = 256;
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// The photos of the corpus, or two made here.
 fn photos() -> Outcome<Vec<Vec<u8>>> {
@@ -42,16 +43,7 @@ fn photos() -> Outcome<Vec<Vec<u8>>> {
         files.sort();
         return files.iter().map(|file| Ok(fs::read(file)?)).collect();
     }
-    let made = [(4032, 3024), (2000, 1500)].map(|(width, height)| {
-        // Gradients with noise in the low bits: about as hard to code as a photo.
-        let pixels = image::RgbImage::from_fn(width, height, |x, y| {
-            let noise = x.wrapping_mul(0x9e37_79b1).wrapping_add(y.wrapping_mul(0x85eb_ca6b)) >> 28;
-            image::Rgb([x / 19, y / 14, (x + y) / 33].map(|level| u8::try_from(level + noise).unwrap_or(u8::MAX)))
-        });
-        let mut jpeg = std::io::Cursor::new(Vec::new());
-        pixels.write_to(&mut jpeg, image::ImageFormat::Jpeg).map(|()| jpeg.into_inner())
-    });
-    Ok(made.into_iter().collect::<Result<_, _>>()?)
+    Ok(vec![made(4032, 3024)?, made(2000, 1500)?])
 }
 
 fn millis(time: Duration) -> f64 {
@@ -60,9 +52,11 @@ fn millis(time: Duration) -> f64 {
 
 /// What one turn at overload came to.
 struct Round {
-    /// Thumbnails a second, at the peak, at overload and in the second after.
+    /// Thumbnails a second, at the peak, at overload and (`after`) in the seconds behind it.
     peak: f64,
     goodput: f64,
+    /// Of the processor the server had so much, at the peak and at overload: the rest went to the client.
+    cores: [f64; 2],
     after: f64,
     seen: Seen,
     /// From the leaving of all clients to the first thumbnail.
@@ -73,14 +67,18 @@ struct Round {
 
 async fn round(server: &Server, load: &Load) -> Outcome<Round> {
     let clients = 2 * std::thread::available_parallelism()?.get();
-    let peak = closed_loop(server.addr, load, clients, PEAK).await?.goodput();
-    let seen = open_loop(server.addr, load, TIMES * peak, OVERLOAD).await?;
+    let before = server.cpu_nanos()?;
+    let peak = closed_loop(server.addr(), load, clients, PEAK).await?.goodput();
+    let between = server.cpu_nanos()?;
+    let seen = open_loop(server.addr(), load, TIMES * peak, OVERLOAD).await?;
+    let cores = |nanos: u64, time: Duration| Duration::from_nanos(nanos).as_secs_f64() / time.as_secs_f64();
+    let cores = [cores(between - before, PEAK), cores(server.cpu_nanos()? - between, OVERLOAD)];
     // All connections are gone by now, and what they asked for is nobody's.
     let began = Instant::now();
-    let refused_after = client::until_served(server.addr, load).await?;
+    let refused_after = client::until_served(server.addr(), load).await?;
     let recovery = began.elapsed();
-    let after = closed_loop(server.addr, load, clients, AFTER).await?.goodput();
-    Ok(Round { peak, goodput: seen.goodput(), after, seen, recovery, refused_after })
+    let after = closed_loop(server.addr(), load, clients, AFTER).await?.goodput();
+    Ok(Round { peak, goodput: seen.goodput(), cores, after, seen, recovery, refused_after })
 }
 
 async fn run() -> Outcome<()> {
@@ -91,16 +89,20 @@ async fn run() -> Outcome<()> {
         program = PathBuf::from(if at < args.len() { args.remove(at) } else { return Err("--server FILE".into()) });
     }
     let photos = photos()?;
-    let server = Server::start(&program, &args)?;
+    let mut flags = vec!["--backend", "cpu"];
+    flags.extend(args.iter().map(String::as_str));
+    let server = Server::of(&program, &flags)?;
     let files = photos.iter().map(|photo| server.upload(photo)).collect::<Outcome<Vec<_>>>()?;
     let load = Load::new(files);
     println!("{} photos, server {args:?}; at rest {} MiB", photos.len(), server.memory("VmRSS")? >> 20);
     println!(
-        "{:>5} {:>9} {:>9} {:>6} {:>9} {:>15} {:>15} {:>15} {:>9} {:>8} {:>9} {:>9} {:>9}",
+        "{:>5} {:>9} {:>9} {:>6} {:>13} {:>9} {:>9} {:>15} {:>15} {:>15} {:>9} {:>8} {:>9} {:>9} {:>9}",
         "turn",
         "peak/s",
         "4 x /s",
         "ratio",
+        "cores",
+        "a core",
         "refused/s",
         "refused p50/p99",
         "hit p50/p99",
@@ -111,7 +113,7 @@ async fn run() -> Outcome<()> {
         "after",
         "peak MiB"
     );
-    closed_loop(server.addr, &load.for_warm_up(), 4, Duration::from_secs(1)).await?;
+    closed_loop(server.addr(), &load.for_warm_up(), 4, Duration::from_secs(1)).await?;
     let mut ratios = Vec::new();
     for turn in 1..=ROUNDS {
         let mut done = round(&server, &load).await?;
@@ -121,9 +123,11 @@ async fn run() -> Outcome<()> {
             format!("{:.1} / {:.1}", millis(percentile(times, 500)), millis(percentile(times, 990)))
         };
         println!(
-            "{turn:>5} {:>9.1} {:>9.1} {ratio:>6.2} {:>9.1} {:>12} ms {:>12} ms {:>12} ms {:>6.0} ms {:>8} {:>6.1} ms {:>9.2} {:>9}",
+            "{turn:>5} {:>9.1} {:>9.1} {ratio:>6.2} {:>13} {:>9.2} {:>9.1} {:>12} ms {:>12} ms {:>12} ms {:>6.0} ms {:>8} {:>6.1} ms {:>9.2} {:>9}",
             done.peak,
             done.goodput,
+            format!("{:.2} / {:.2}", done.cores[0], done.cores[1]),
+            ratio * done.cores[0] / done.cores[1],
             done.seen.refused.len() as f64 / OVERLOAD.as_secs_f64(),
             both(&mut done.seen.refused),
             both(&mut done.seen.hits),
@@ -141,7 +145,7 @@ async fn run() -> Outcome<()> {
             println!("      an error: {error}");
         }
     }
-    let mut storm = closed_loop(server.addr, &load, STORM_CLIENTS, STORM).await?;
+    let mut storm = closed_loop(server.addr(), &load, STORM_CLIENTS, STORM).await?;
     println!(
         "storm of {STORM_CLIENTS} clients: {:.1}/s, refused {:.0}/s at p99 {:.1} ms, {} errors",
         storm.goodput(),
@@ -151,7 +155,8 @@ async fn run() -> Outcome<()> {
     );
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.2}; peak memory {} MiB", ratios[ROUNDS / 2], server.memory("VmHWM")? >> 20);
-    println!("{}", server.refusals()?);
+    let names = ["glimt_gate_refusals_total{", "glimt_pool_waited", "glimt_pool_jobs_begun"];
+    println!("{}", server.metrics(&names)?);
     Ok(())
 }
 

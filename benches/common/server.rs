@@ -3,9 +3,9 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 /// A server of its own, killed when dropped.
 pub(crate) struct Server {
     child: Child,
-    addr: String,
+    addr: SocketAddr,
     data: tempfile::TempDir,
 }
 
@@ -26,31 +26,39 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// A server with these flags, on a free port and an empty data directory.
+    /// This build with these flags, on a free port and an empty data directory.
     pub(crate) fn start(flags: &[&str]) -> Outcome<Self> {
+        Self::of(env!("CARGO_BIN_EXE_glimt").as_ref(), flags)
+    }
+
+    /// The same of another build.
+    pub(crate) fn of(program: &Path, flags: &[&str]) -> Outcome<Self> {
         let data = tempfile::tempdir()?;
-        let mut child = Command::new(env!("CARGO_BIN_EXE_glimt"))
+        // To a file, as in earnest: a pipe would have to be read.
+        let log = data.path().join("log");
+        let mut child = Command::new(program)
             .args(["--addr", "127.0.0.1:0", "--api-key", "bench", "--path"])
             .arg(data.path())
             .args(flags)
             .env("RUST_LOG", "info")
-            .stderr(Stdio::piped())
+            .stderr(fs::File::create(&log)?)
             .spawn()?;
-        let mut log = BufReader::new(child.stderr.take().ok_or("no stderr")?);
-        let mut seen = String::new();
-        let addr = loop {
-            let mut line = String::new();
-            if log.read_line(&mut line)? == 0 {
-                return Err(format!("the server did not start: {seen}").into());
+        let began = Instant::now();
+        loop {
+            let said = fs::read_to_string(&log)?;
+            if let Some(addr) = said.split_once("local_addr=").and_then(|(_, rest)| rest.split_whitespace().next()) {
+                return Ok(Self { child, addr: addr.parse()?, data });
             }
-            if let Some((_, addr)) = line.split_once("local_addr=") {
-                break addr.trim().to_owned();
+            if child.try_wait()?.is_some() || began.elapsed() > Duration::from_secs(20) {
+                return Err(format!("the server did not start: {said}").into());
             }
-            seen.push_str(&line);
-        };
-        // The pipe is read to its end, or the server would wait for room in it.
-        std::thread::Builder::new().name("log".into()).spawn(move || std::io::copy(&mut log, &mut std::io::sink()))?;
-        Ok(Self { child, addr, data })
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) const fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     /// Nanoseconds of processor time of all threads so far.
@@ -63,9 +71,23 @@ impl Server {
         Ok(nanos)
     }
 
+    /// Bytes of memory, as the line of that name in `/proc/<pid>/status` has them.
+    pub(crate) fn memory(&self, name: &str) -> Outcome<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).ok_or("no such line")?;
+        Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1024)
+    }
+
+    /// The lines of its metrics that begin with one of these.
+    pub(crate) fn metrics(&self, names: &[&str]) -> Outcome<String> {
+        let page = String::from_utf8(self.send("GET", "/metrics", "", b"")?)?;
+        let lines = page.lines().filter(|line| names.iter().any(|name| line.starts_with(name)));
+        Ok(lines.collect::<Vec<_>>().join("\n"))
+    }
+
     /// Sends a request and returns the body of its answer, which must be 2xx.
     pub(crate) fn send(&self, method: &str, target: &str, headers: &str, body: &[u8]) -> Outcome<Vec<u8>> {
-        let mut stream = TcpStream::connect(&self.addr)?;
+        let mut stream = TcpStream::connect(self.addr)?;
         let length = body.len();
         write!(stream, "{method} {target} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n")?;
         write!(stream, "x-api-token: bench\r\ncontent-length: {length}\r\n{headers}\r\n")?;
@@ -81,7 +103,7 @@ impl Server {
 
     /// Asks for `target` so many times on one connection.
     pub(crate) fn hits(&self, target: &str, count: u32) -> Outcome<()> {
-        let mut stream = BufReader::new(TcpStream::connect(&self.addr)?);
+        let mut stream = BufReader::new(TcpStream::connect(self.addr)?);
         // In one piece, or it would wait for an acknowledgement.
         let request = format!("GET {target} HTTP/1.1\r\nhost: bench\r\n\r\n");
         let mut body = Vec::new();
@@ -171,12 +193,16 @@ pub(crate) fn photo() -> Outcome<(String, Vec<u8>)> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         return Ok((name, fs::read(path)?));
     }
-    // Gradients with noise in the low bits: about as hard to code as a photo.
-    let pixels = image::RgbImage::from_fn(4032, 3024, |x, y| {
+    Ok(("a generated 12 megapixel JPEG".to_owned(), made(4032, 3024)?))
+}
+
+/// A JPEG of gradients with noise in the low bits: about as hard to code as a photo.
+pub(crate) fn made(width: u32, height: u32) -> Outcome<Vec<u8>> {
+    let pixels = image::RgbImage::from_fn(width, height, |x, y| {
         let noise = x.wrapping_mul(0x9e37_79b1).wrapping_add(y.wrapping_mul(0x85eb_ca6b)) >> 28;
         image::Rgb([x / 19, y / 14, (x + y) / 33].map(|level| u8::try_from(level + noise).unwrap_or(u8::MAX)))
     });
     let mut jpeg = std::io::Cursor::new(Vec::new());
     pixels.write_to(&mut jpeg, image::ImageFormat::Jpeg)?;
-    Ok(("a generated 12 megapixel JPEG".to_owned(), jpeg.into_inner()))
+    Ok(jpeg.into_inner())
 }
