@@ -42,7 +42,8 @@ async fn fill(root: &Path, variants: u32) -> Outcome<()> {
                 let hash = Hash::from_bytes(Sha256::digest(index.to_le_bytes()).into());
                 let details = Details { width: 1, height: 1, format: Format::Jpg, frames: 1 };
                 let original = OriginalRecord { details, size_bytes: 3, created_secs: 1, upload: UploadKey(hash) };
-                NewAlias { alias: Alias::generate(Format::Jpg), delete_token: DeleteToken::generate(), hash, original }
+                let alias = Alias::generate(Format::Jpg);
+                NewAlias { token: DeleteToken::generate().kept(&alias), alias, hash, original }
             })
             .collect();
         let hashes: Vec<Hash> = originals.iter().map(|new| new.hash).collect();

@@ -21,6 +21,7 @@ use crate::{
         pool::{Pool, PoolOptions},
         process::{Process, ProcessOptions},
         proxies::Proxies,
+        quota::QuotaOptions,
         tickets::Tickets,
     },
     store::{FsStore, Store, StoreError},
@@ -70,6 +71,8 @@ pub struct Rules {
     pub trust_imports: bool,
     /// Largest file of an upload.
     pub max_file_size_bytes: u64,
+    /// How long a client may pause while it sends a form.
+    pub body_patience: Duration,
     /// Bytes of variants in memory.
     pub hot_cache_bytes: u64,
 }
@@ -169,6 +172,7 @@ impl App {
                 plan: PlanLimits::default(),
                 encoders: config.encoders,
                 avif_budget: config.avif_budget,
+                quota: QuotaOptions { per_picture: config.variants_per_picture, per_sec: config.variants_per_sec },
             },
             Arc::clone(&store),
             Arc::clone(&cache),
@@ -188,6 +192,7 @@ impl App {
             whitelist: config.whitelist.clone(),
             trust_imports: config.skip_validate_imports,
             max_file_size_bytes: config.max_file_size_bytes,
+            body_patience: config.body_timeout,
             hot_cache_bytes: config.hot_cache_bytes,
         };
         let gates = Gates::new(config.max_connections as usize, config.max_requests, config.max_uploads);

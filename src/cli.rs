@@ -48,6 +48,40 @@ pub enum Command {
         #[arg(long, value_name = "BACKEND")]
         backend: Option<Backend>,
     },
+    /// Verify that every picture has its bytes and its names, while no server runs; exit code 0 if nothing is wrong
+    Check {
+        /// Data directory; what the environment says when not given.
+        #[arg(short, long, value_name = "PATH")]
+        path: Option<PathBuf>,
+
+        /// Mend what is wrong: forget pictures whose bytes are lost, move damaged files to damaged/, delete files of nothing.
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Write all metadata into a folder that any later version can import, while no server runs
+    Export {
+        /// The folder; what is there already is not written again.
+        #[arg(value_name = "FOLDER")]
+        to: PathBuf,
+
+        /// Data directory; what the environment says when not given.
+        #[arg(short, long, value_name = "PATH")]
+        path: Option<PathBuf>,
+
+        /// The pictures too.
+        #[arg(long)]
+        files: bool,
+    },
+    /// Take in what export wrote, or the data directory of pict-rs 0.2 or 0.3, while no server runs
+    Import {
+        /// That folder; it is only read.
+        #[arg(value_name = "FOLDER")]
+        from: PathBuf,
+
+        /// Data directory; what the environment says when not given.
+        #[arg(short, long, value_name = "PATH")]
+        path: Option<PathBuf>,
+    },
     /// Open a device and say what came of it: the server runs this before it opens one itself.
     #[command(hide = true)]
     Probe {
@@ -100,6 +134,10 @@ pub struct Options {
     /// Enables /internal/*, for requests with this key in X-Api-Token [env: GLIMT_API_KEY, PICTRS_API_KEY]
     #[arg(long, value_name = "KEY")]
     pub api_key: Option<Secret>,
+
+    /// A file with that key, so that it stands neither among the arguments nor in the environment
+    #[arg(long, value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
 
     /// A TOML file with any of these options under their long names [env: GLIMT_CONFIG]
     #[arg(long, value_name = "FILE")]
@@ -218,6 +256,14 @@ pub struct Options {
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     pub request_timeout: Option<u64>,
 
+    /// New variants of one picture in an hour; more are answered 429, those that are there served; 0 is no limit [default: 256]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub variants_per_picture: Option<u32>,
+
+    /// New variants of all pictures in a second, on average over ten; more are answered 429; 0 is no limit [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub variants_per_sec: Option<u32>,
+
     /// Connections served at a time; on more, requests are answered 503 [default: 1024]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub max_connections: Option<u32>,
@@ -282,6 +328,7 @@ impl Options {
             skip_validate_imports: env
                 .parse(&["GLIMT_SKIP_VALIDATE_IMPORTS", "PICTRS_SKIP_VALIDATE_IMPORTS"], parse_bool)?,
             api_key: env.parse(&["GLIMT_API_KEY", "PICTRS_API_KEY"], parse)?,
+            api_key_file: env.parse(&["GLIMT_API_KEY_FILE"], parse)?,
             config: env.parse(&["GLIMT_CONFIG"], parse)?,
             backend: env.parse(&["GLIMT_BACKEND"], parse)?,
             jpeg_quality: env.parse(&["GLIMT_JPEG_QUALITY"], parse)?,
@@ -310,6 +357,8 @@ impl Options {
             cache_age: env.parse(&["GLIMT_CACHE_AGE"], parse)?,
             proxy_size: env.parse(&["GLIMT_PROXY_SIZE"], parse)?,
             request_timeout: env.parse(&["GLIMT_REQUEST_TIMEOUT"], parse)?,
+            variants_per_picture: env.parse(&["GLIMT_VARIANTS_PER_PICTURE"], parse)?,
+            variants_per_sec: env.parse(&["GLIMT_VARIANTS_PER_SEC"], parse)?,
             max_connections: env.parse(&["GLIMT_MAX_CONNECTIONS"], parse)?,
             keep_alive_timeout: env.parse(&["GLIMT_KEEP_ALIVE_TIMEOUT"], parse)?,
             tls_cert: env.parse(&["GLIMT_TLS_CERT"], parse)?,
@@ -334,6 +383,7 @@ impl Options {
             whitelist: self.whitelist.or(lower.whitelist),
             skip_validate_imports: self.skip_validate_imports.or(lower.skip_validate_imports),
             api_key: self.api_key.or(lower.api_key),
+            api_key_file: self.api_key_file.or(lower.api_key_file),
             config: self.config.or(lower.config),
             backend: self.backend.or(lower.backend),
             jpeg_quality: self.jpeg_quality.or(lower.jpeg_quality),
@@ -362,6 +412,8 @@ impl Options {
             cache_age: self.cache_age.or(lower.cache_age),
             proxy_size: self.proxy_size.or(lower.proxy_size),
             request_timeout: self.request_timeout.or(lower.request_timeout),
+            variants_per_picture: self.variants_per_picture.or(lower.variants_per_picture),
+            variants_per_sec: self.variants_per_sec.or(lower.variants_per_sec),
             max_connections: self.max_connections.or(lower.max_connections),
             keep_alive_timeout: self.keep_alive_timeout.or(lower.keep_alive_timeout),
             tls_cert: self.tls_cert.or(lower.tls_cert),

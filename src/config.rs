@@ -73,12 +73,18 @@ pub struct Config {
     pub proxy_size_px: u32,
     /// Longest time a job may take.
     pub request_timeout: Duration,
+    /// New variants of one picture in an hour; 0 is no limit.
+    pub variants_per_picture: u32,
+    /// New variants of all pictures in a second; 0 is no limit.
+    pub variants_per_sec: u32,
     /// Connections served at a time.
     pub max_connections: u32,
     /// How long a connection is kept that has no request.
     pub keep_alive_timeout: Duration,
     /// How long the head of a request, or a handshake, may take. It is no option: no client needs another.
     pub head_timeout: Duration,
+    /// How long a client may pause while it sends a form, and how much longer it may take than one that sends 4 KiB a second. Nor is this.
+    pub body_timeout: Duration,
     /// How long a client may take nothing of its answer. Nor is this.
     pub send_timeout: Duration,
     /// Certificate and key; without them the server speaks clear text.
@@ -138,6 +144,24 @@ pub enum ConfigError {
         /// That of the other.
         missing: &'static str,
     },
+    /// The key stands in two places.
+    #[error("both api-key and api-key-file are given: give one of them")]
+    TwoKeys,
+    /// The file with the key cannot be read.
+    #[error("the file {path} of api-key-file cannot be read: {source}")]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The file with the key has none.
+    #[error("the file {path} of api-key-file is empty: no key would open /internal")]
+    EmptyKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// A number outside its range.
     #[error("{option} is {got}, it must be between {min} and {max}")]
     Range {
@@ -186,9 +210,12 @@ impl Config {
             proxy_size_px: 512,
             hot_cache_bytes: 64 * MEBIBYTE,
             request_timeout: Duration::from_secs(30),
+            variants_per_picture: 256,
+            variants_per_sec: 0,
             max_connections: 1024,
             keep_alive_timeout: Duration::from_secs(75),
             head_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
             send_timeout: Duration::from_secs(60),
             tls: None,
             max_requests: 2048,
@@ -223,7 +250,7 @@ impl Config {
                 .unwrap_or(defaults.max_file_size_bytes),
             whitelist: typed.whitelist.map(BTreeSet::from_iter),
             skip_validate_imports: typed.skip_validate_imports.unwrap_or(false),
-            api_key: typed.api_key.filter(|key| !key.is_empty()),
+            api_key: api_key(typed.api_key, typed.api_key_file)?,
             backend: typed.backend.unwrap_or(defaults.backend),
             probe: None,
             encoders,
@@ -255,11 +282,16 @@ impl Config {
                 .map(Duration::from_secs),
             request_timeout: scaled("request-timeout", typed.request_timeout, 1..=3600, 1)?
                 .map_or(defaults.request_timeout, Duration::from_secs),
+            variants_per_picture: ranged("variants-per-picture", typed.variants_per_picture, 0..=1_000_000)?
+                .unwrap_or(defaults.variants_per_picture),
+            variants_per_sec: ranged("variants-per-sec", typed.variants_per_sec, 0..=1_000_000)?
+                .unwrap_or(defaults.variants_per_sec),
             max_connections: ranged("max-connections", typed.max_connections, 1..=1_000_000)?
                 .unwrap_or(defaults.max_connections),
             keep_alive_timeout: scaled("keep-alive-timeout", typed.keep_alive_timeout, 1..=3600, 1)?
                 .map_or(defaults.keep_alive_timeout, Duration::from_secs),
             head_timeout: defaults.head_timeout,
+            body_timeout: defaults.body_timeout,
             send_timeout: defaults.send_timeout,
             tls: tls_files(typed.tls_cert, typed.tls_key)?,
             max_requests: ranged("max-requests", typed.max_requests, 1..=1_000_000)?.unwrap_or(defaults.max_requests),
@@ -315,6 +347,18 @@ fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFi
         (None, Some(_)) => Err(ConfigError::HalfTls { given: "tls-key", missing: "tls-cert" }),
         (None, None) => Ok(None),
     }
+}
+
+/// The key that was given, or that stands in a file: then without the end of its line, and it has to be there.
+fn api_key(key: Option<Secret>, file: Option<PathBuf>) -> Result<Option<Secret>, ConfigError> {
+    let key = key.filter(|key| !key.is_empty());
+    let Some(path) = file else { return Ok(key) };
+    if key.is_some() {
+        return Err(ConfigError::TwoKeys);
+    }
+    let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::KeyFile { path: path.clone(), source })?;
+    let key = Secret::from(text.trim_end_matches(['\r', '\n']));
+    if key.is_empty() { Err(ConfigError::EmptyKey { path }) } else { Ok(Some(key)) }
 }
 
 fn read_file(path: &std::path::Path) -> Result<Options, ConfigError> {
@@ -444,6 +488,21 @@ mod tests {
         assert!(config.api_key.as_ref().unwrap().matches(b"hunter2"));
         assert!(!config.api_key.as_ref().unwrap().matches(b"hunter3"));
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_api_key_may_stand_in_a_file_of_its_own() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        let args = ["-p", "/d", "--api-key-file", &path];
+        assert!(resolve(&args, &[]).unwrap_err().to_string().contains("is empty"));
+        writeln!(file, "hunter 2").unwrap();
+        let config = resolve(&args, &[]).unwrap();
+        assert!(config.api_key.as_ref().unwrap().matches(b"hunter 2"), "without its line's end");
+        let told = resolve(&args, &[("PICTRS_API_KEY", "x")]).unwrap_err().to_string();
+        assert!(told.starts_with("both api-key and api-key-file"), "{told}");
+        let told = resolve(&["-p", "/d"], &[("GLIMT_API_KEY_FILE", "/nonexistent.key")]).unwrap_err().to_string();
+        assert!(told.contains("/nonexistent.key"), "{told}");
     }
 
     #[test]

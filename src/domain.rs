@@ -11,7 +11,7 @@ pub mod secret;
 pub mod variant;
 
 pub use alias::{Alias, AliasError};
-pub use delete_token::DeleteToken;
+pub use delete_token::{DeleteToken, KeptToken};
 pub use details::Details;
 pub use encoding::{Chroma, Effort, Encoders, NameError, Settings};
 pub use format::{Format, OutputFormat};

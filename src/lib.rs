@@ -13,6 +13,7 @@
 //! | [`app`] | the parts, opened and wired once |
 //! | [`cli`], [`config`] | what was typed; what is true |
 //! | [`gpu_info`] | the adapters there are, and where jobs would go |
+//! | [`maintain`] | check, export and import a data directory |
 //! | [`healthcheck`], [`signals`], [`telemetry`] | what `main` needs besides |
 //!
 //! Arrows: `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`. Never back, and never
@@ -29,6 +30,7 @@ pub mod domain;
 pub mod gpu_info;
 pub mod healthcheck;
 pub mod http;
+pub mod maintain;
 pub mod pixels;
 pub mod repo;
 pub mod server;

@@ -8,6 +8,7 @@ use glimt::{
     cli::{Cli, Command},
     config::{Config, ConfigError},
     gpu_info, healthcheck,
+    maintain::{self, Work},
     pixels::gpu::Probe,
     server::Server,
     signals, telemetry,
@@ -23,6 +24,9 @@ fn main() -> ExitCode {
     match cli.command {
         Some(Command::Healthcheck { addr, tls }) => return healthcheck::run(addr, tls, &env),
         Some(Command::GpuInfo { backend }) => return gpu_info::run(backend, &env),
+        Some(Command::Check { path, repair }) => return maintain::run(Work::Check { repair }, path, &env),
+        Some(Command::Export { to, path, files }) => return maintain::run(Work::Export { to, files }, path, &env),
+        Some(Command::Import { from, path }) => return maintain::run(Work::Import { from }, path, &env),
         Some(Command::Probe { what }) => return gpu_info::probe(what),
         None => {}
     }

@@ -1,7 +1,7 @@
 //! Metadata: which alias names which original, which variants it has, what is to be deleted.
 //! Every backend passes `suite`. An answer to a change is given when the change is durable, where it has to be.
 
-use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
+use crate::domain::{Alias, DeleteToken, Hash, KeptToken, VariantKey};
 
 mod change;
 pub mod journal;
@@ -11,7 +11,7 @@ pub mod sled;
 #[cfg(test)]
 pub(crate) mod suite;
 
-pub use self::sled::SledRepo;
+pub use self::sled::{SledRepo, pictrs};
 pub use memory::MemoryRepo;
 pub use record::{AliasRecord, Garbage, OriginalRecord, ProxyRecord, UploadKey, VariantRecord, VariantRow};
 
@@ -42,8 +42,8 @@ pub enum RepoError {
 pub struct NewAlias {
     /// The name.
     pub alias: Alias,
-    /// The secret that deletes it.
-    pub delete_token: DeleteToken,
+    /// What is kept of the secret that deletes it.
+    pub token: KeptToken,
     /// The hash of the stored bytes it names.
     pub hash: Hash,
     /// Recorded when `hash` is new; ignored when it is there already.
@@ -78,6 +78,12 @@ pub trait Repo: Send + Sync + 'static {
 
     /// The original with these stored bytes.
     async fn original(&self, hash: &Hash) -> Result<Option<OriginalRecord>, RepoError>;
+
+    /// Every original whose hash begins with the byte `first`, by hash.
+    async fn originals_under(&self, first: u8) -> Result<Vec<(Hash, OriginalRecord)>, RepoError>;
+
+    /// Aliases that cannot be: of an original that is not there, or does not list them. There are none unless something is damaged.
+    async fn strays(&self) -> Result<Vec<Alias>, RepoError>;
 
     /// The original that an earlier upload of the same bytes, under the same rules, became.
     async fn uploaded(&self, upload: &UploadKey) -> Result<Option<Hash>, RepoError>;

@@ -1,6 +1,8 @@
 //! Use cases: what the server does for a client, in terms of codec, pixels, store and repo. Knows no HTTP.
 
+pub mod archive;
 pub mod cache;
+pub mod check;
 pub mod cleanup;
 pub mod error;
 pub mod fetch;
@@ -10,9 +12,11 @@ pub mod ingest;
 pub mod late;
 pub mod locks;
 pub mod originals;
+pub mod pictrs;
 pub mod pool;
 pub mod process;
 pub mod proxies;
+pub mod quota;
 pub mod tickets;
 
 pub use error::ServiceError;

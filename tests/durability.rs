@@ -52,7 +52,8 @@ fn new(alias: &str) -> NewAlias {
     let details = Details { width: 1, height: 1, format: Format::Jpg, frames: 1 };
     let upload = UploadKey(hash(&format!("upload {name}")));
     let original = OriginalRecord { details, size_bytes: 1, created_secs: 1, upload };
-    NewAlias { alias: Alias::asked(alias), delete_token: token(alias), hash: hash(&name), original }
+    let token = token(alias).kept(&Alias::asked(alias));
+    NewAlias { alias: Alias::asked(alias), token, hash: hash(&name), original }
 }
 
 /// One line in one write: lines of several threads do not mix, and a kill cuts none.
@@ -169,7 +170,7 @@ async fn lost(repo: &SledRepo, known: &BTreeMap<String, Known>) -> Vec<String> {
             lost.push(format!("{alias} was removed and is back"));
         }
         if let Some(record) = there {
-            if !record.delete_token.matches(&token(alias)) || record.hash != hash(&original_of(alias)) {
+            if !record.token.matches(&Alias::asked(alias), &token(alias)) || record.hash != hash(&original_of(alias)) {
                 lost.push(format!("{alias} is another"));
             }
             if !repo.aliases_of(&record.hash).await.unwrap().contains(&Alias::asked(alias)) {

@@ -14,7 +14,7 @@ use std::{
 /// `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`, and a layer may skip those below it;
 /// beside them stands the wiring.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("main", &["cli", "config", "gpu_info", "healthcheck", "pixels", "server", "signals", "telemetry"]),
+    ("main", &["cli", "config", "gpu_info", "healthcheck", "maintain", "pixels", "server", "signals", "telemetry"]),
     ("lib", &[]),
     // Wiring.
     ("app", &["config", "service", "codec", "pixels", "store", "repo", "domain"]),
@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["cli", "pixels", "domain"]),
     ("gpu_info", &["cli", "pixels"]),
     ("healthcheck", &["cli"]),
+    ("maintain", &["app", "cli", "config", "service", "store", "repo"]),
     ("signals", &[]),
     ("telemetry", &[]),
     // Layers.
@@ -44,12 +45,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["src/http", "src/server"]),
     ("heifer_hevc_dec", &["src/codec/avif"]),
     ("image", &["src/codec"]),
+    ("indicatif", &["src/maintain"]),
     ("image_webp", &["src/codec"]),
     ("jpeg_encoder", &["src/codec"]),
     ("moxcms", &["src/codec"]),
     ("prometheus_client", &["src/http"]),
     ("re_rav1d", &["src/codec/avif"]),
-    ("quick_cache", &["src/http/hot"]),
+    ("quick_cache", &["src/http/hot", "src/service/quota"]),
     ("reqwest", &["src/service/fetch"]),
     ("resvg", &["src/codec/svg"]),
     ("rustix", &["src/service/pool"]),

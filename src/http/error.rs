@@ -54,7 +54,7 @@ struct Body<'a> {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(Body { code: self.code, msg: &self.msg })).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.status == StatusCode::SERVICE_UNAVAILABLE || self.retry_secs.is_some() {
             let secs = self.retry_secs.unwrap_or(RETRY_SECS);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs));
         }
@@ -111,6 +111,13 @@ impl ApiError {
         Self::not_found("unknown-path", format!("there is nothing at {}", path.chars().take(200).collect::<String>()))
     }
 
+    pub(super) fn two_lengths() -> Self {
+        Self::bad(
+            "malformed-request",
+            "the request has both a Content-Length and a Transfer-Encoding: give one of them",
+        )
+    }
+
     pub(super) fn unreadable_path() -> Self {
         Self::bad("unreadable-path", "the path is not UTF-8")
     }
@@ -155,6 +162,12 @@ impl ApiError {
 
     pub(super) fn client_too_slow(limit: Duration) -> Self {
         let msg = format!("nothing came for {} s", limit.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", msg)
+    }
+
+    pub(super) fn client_drips(bytes: u64, waited: Duration, min_bytes_per_sec: u32) -> Self {
+        let secs = waited.as_secs();
+        let msg = format!("{bytes} bytes came in {secs} s, at least {min_bytes_per_sec} have to in a second");
         Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", msg)
     }
 
@@ -205,9 +218,18 @@ impl From<Full> for ApiError {
             Gate::Queue => "busy-queue",
             Gate::Wait => "busy-wait",
             Gate::Memory => "busy-memory",
+            Gate::Picture => "too-many-variants",
+            Gate::Rate => "too-many-new-variants",
+        };
+        // That a client asks for too much is no fault of the server's, and it may go on with what is there.
+        let status = match full.gate {
+            Gate::Picture | Gate::Rate => StatusCode::TOO_MANY_REQUESTS,
+            Gate::Connections | Gate::Requests | Gate::Uploads | Gate::Queue | Gate::Wait | Gate::Memory => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         let retry_secs = Some(full.retry_secs());
-        Self { retry_secs, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, full.to_string()) }
+        Self { retry_secs, ..Self::new(status, code, full.to_string()) }
     }
 }
 

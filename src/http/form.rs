@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -20,8 +20,8 @@ use multer::{Field, Multipart};
 
 use super::error::ApiError;
 
-/// How long a client may pause while it sends.
-const IDLE: Duration = Duration::from_secs(30);
+/// What a client has to send in a second, on average and beyond the time it may pause: who drips holds the place of another.
+const MIN_BYTES_PER_SEC: u32 = 4096;
 
 /// What a form may hold besides its files: headers of parts, text fields, boundaries.
 const OVERHEAD_BYTES: u64 = 1024 * 1024;
@@ -43,6 +43,8 @@ pub(super) struct Form {
     multipart: Multipart<'static>,
     intake: Arc<Mutex<Intake>>,
     expects_continue: bool,
+    /// How long the client may pause.
+    patience: Duration,
 }
 
 /// The body, with what came of it. Shared between the parser, which pulls, and the form, which tells progress
@@ -53,6 +55,8 @@ struct Intake {
     max_total_bytes: u64,
     unparsed_bytes: u64,
     paused: bool,
+    /// What the client let this side wait, all in all.
+    waited: Duration,
 }
 
 /// Why a form is read no further.
@@ -77,13 +81,20 @@ pub(super) enum FormError {
 
 impl Form {
     /// Begins to receive. Refuses before the first byte is read what says to be larger than `max_files` of
-    /// `max_file_bytes`.
-    pub(super) fn new(headers: &HeaderMap, body: Body, max_files: u64, max_file_bytes: u64) -> Result<Self, ApiError> {
+    /// `max_file_bytes`. The client may pause for `patience`.
+    pub(super) fn new(
+        headers: &HeaderMap,
+        body: Body,
+        max_files: u64,
+        max_file_bytes: u64,
+        patience: Duration,
+    ) -> Result<Self, ApiError> {
         let max_total_bytes = max_files.saturating_mul(max_file_bytes).saturating_add(OVERHEAD_BYTES);
         let expects_continue = headers.contains_key(EXPECT);
         let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
         let announced = text(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-        let intake = Intake { body, total_bytes: 0, max_total_bytes, unparsed_bytes: 0, paused: false };
+        let waited = Duration::ZERO;
+        let intake = Intake { body, total_bytes: 0, max_total_bytes, unparsed_bytes: 0, paused: false, waited };
         let intake = Arc::new(Mutex::new(intake));
         let refused = |error| {
             if !expects_continue {
@@ -100,19 +111,19 @@ impl Form {
             Err(error) => return refused(ApiError::broken_form(&format!("{error} in {content_type:?}"))),
         };
         let multipart = Multipart::new(Paced(Arc::clone(&intake)), boundary);
-        Ok(Self { multipart, intake, expects_continue })
+        Ok(Self { multipart, intake, expects_continue, patience })
     }
 
     /// The next part, of whatever name.
     pub(super) async fn next_part(&mut self) -> Result<Option<Part>, ApiError> {
-        let part = in_time(self.multipart.next_field()).await?;
+        let part = in_time(&self.intake, self.patience, self.multipart.next_field()).await?;
         self.progress();
         Ok(part.map(Part))
     }
 
     /// The next bytes of a part.
     pub(super) async fn chunk(&self, part: &mut Part) -> Result<Option<Bytes>, ApiError> {
-        let chunk = in_time(part.0.chunk()).await?;
+        let chunk = in_time(&self.intake, self.patience, part.0.chunk()).await?;
         self.progress();
         Ok(chunk)
     }
@@ -144,11 +155,31 @@ impl Part {
     }
 }
 
-/// Waits for the parser, but not longer than a client may pause.
-async fn in_time<T>(parsed: impl Future<Output = multer::Result<T>>) -> Result<T, ApiError> {
-    match tokio::time::timeout(IDLE, parsed).await {
+/// Waits for the parser, but not longer than a client may pause, nor than what it has sent so far entitles it to.
+async fn in_time<T>(
+    intake: &Mutex<Intake>,
+    patience: Duration,
+    parsed: impl Future<Output = multer::Result<T>>,
+) -> Result<T, ApiError> {
+    let began = Instant::now();
+    let left = intake.lock().unwrap_or_else(PoisonError::into_inner).left(patience);
+    let parsed = tokio::time::timeout(patience.min(left), parsed).await;
+    let mut intake = intake.lock().unwrap_or_else(PoisonError::into_inner);
+    intake.waited += began.elapsed();
+    match parsed {
         Ok(parsed) => parsed.map_err(|error| parse_error(&error)),
-        Err(_elapsed) => Err(ApiError::client_too_slow(IDLE)),
+        Err(_elapsed) if left < patience => {
+            Err(ApiError::client_drips(intake.total_bytes, intake.waited, MIN_BYTES_PER_SEC))
+        }
+        Err(_elapsed) => Err(ApiError::client_too_slow(patience)),
+    }
+}
+
+impl Intake {
+    /// How long the client may still be waited for, by what it has sent.
+    fn left(&self, patience: Duration) -> Duration {
+        let entitled = Duration::from_secs(self.total_bytes) / MIN_BYTES_PER_SEC;
+        (patience + entitled).saturating_sub(self.waited)
     }
 }
 
@@ -219,7 +250,8 @@ pub(super) fn turn_away(headers: &HeaderMap, body: Body) {
     if headers.contains_key(EXPECT) {
         return;
     }
-    let intake = Intake { body, total_bytes: 0, max_total_bytes: u64::MAX, unparsed_bytes: 0, paused: false };
+    let waited = Duration::ZERO;
+    let intake = Intake { body, total_bytes: 0, max_total_bytes: u64::MAX, unparsed_bytes: 0, paused: false, waited };
     spawn_linger(&Arc::new(Mutex::new(intake)), TURNED_AWAY, TURNED_AWAY_BYTES);
 }
 
@@ -261,7 +293,7 @@ pub async fn parts_of(content_type: &str, frames: Vec<Bytes>) -> Result<Vec<Whol
     headers.insert(CONTENT_TYPE, content_type.parse().map_err(|error| format!("{error}"))?);
     let frames = frames.into_iter().map(Ok::<_, std::convert::Infallible>);
     let body = Body::from_stream(futures_util::stream::iter(frames));
-    let mut form = Form::new(&headers, body, 10, 1024 * 1024).map_err(said)?;
+    let mut form = Form::new(&headers, body, 10, 1024 * 1024, Duration::from_secs(30)).map_err(said)?;
     let mut parts = Vec::new();
     while let Some(mut part) = form.next_part().await.map_err(said)? {
         let (name, file_name) = (part.name().map(str::to_owned), part.file_name().map(str::to_owned));

@@ -1,13 +1,13 @@
 //! What stands around every route: request ids, the access log, panics, the API key, unknown paths and methods.
 
-use std::{any::Any, sync::Arc, time::Instant};
+use std::{any::Any, fmt, sync::Arc, time::Instant};
 
 use axum::{
     body::Body,
     extract::State,
     http::{
         HeaderName, HeaderValue, Method, Request, Response as HttpResponse, Version,
-        header::{ALLOW, CONNECTION},
+        header::{ALLOW, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
     },
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -19,6 +19,9 @@ use super::{
     request_id::RequestId,
 };
 use crate::{app::App, service::gates::Turnstile};
+
+/// The longest path in the log.
+const MAX_SHOWN_BYTES: usize = 512;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_TOKEN: HeaderName = HeaderName::from_static("x-api-token");
@@ -33,6 +36,9 @@ pub(super) async fn request(State(gate): State<Arc<Turnstile>>, request: Request
     let span = span(&id, &request);
     async move {
         let began = Instant::now();
+        if has_two_lengths(&request) {
+            return two_lengths();
+        }
         let pass = if ALWAYS.contains(&request.uri().path()) { Ok(None) } else { gate.enter().map(Some) };
         let mut response = match pass {
             Ok(_pass) => next.run(request).await,
@@ -48,9 +54,43 @@ pub(super) async fn request(State(gate): State<Arc<Turnstile>>, request: Request
     .await
 }
 
+/// Whether a body says its length twice over: in chunks, and in bytes. A proxy in front may have believed the other one, and then what follows
+/// is not what it let through (RFC 9112, section 6.3).
+fn has_two_lengths(request: &Request<Body>) -> bool {
+    request.headers().contains_key(TRANSFER_ENCODING) && request.headers().contains_key(CONTENT_LENGTH)
+}
+
+/// The answer to that, the last one of its connection.
+fn two_lengths() -> Response {
+    let mut response = ApiError::two_lengths().into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// What the log lines of a request have in common.
 pub(super) fn span<B>(id: &RequestId, request: &Request<B>) -> tracing::Span {
-    tracing::info_span!("request", id = id.as_str(), method = %request.method(), path = request.uri().path())
+    tracing::info_span!("request", id = id.as_str(), method = %request.method(), path = %Shown(request.uri().path()))
+}
+
+/// A path as it is logged: without the secrets in it, and not for ever. A delete token stands behind `delete`, also where that is written
+/// in capitals, which no route takes.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (shown, rest) = self.0.split_at(self.0.floor_char_boundary(MAX_SHOWN_BYTES));
+        let mut is_secret = false;
+        for (index, word) in shown.split('/').enumerate() {
+            if index > 0 {
+                f.write_str("/")?;
+            }
+            // Empty words are of doubled slashes.
+            let hides = is_secret && !word.is_empty();
+            f.write_str(if hides { "***" } else { word })?;
+            is_secret = word.eq_ignore_ascii_case("delete") || is_secret && !hides;
+        }
+        f.write_str(if rest.is_empty() { "" } else { "..." })
+    }
 }
 
 /// Logs an answer, and puts the id on it.
@@ -127,4 +167,25 @@ pub(super) fn not_allowed(method: &Method, allow: &'static str) -> Response {
     let mut response = ApiError::method_not_allowed(method, allow).into_response();
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_delete_token_is_logged_however_it_is_spelt() {
+        for (path, expected) in [
+            ("/image/delete/secret/a.png", "/image/delete/***/a.png"),
+            ("//image/delete//secret/a.png", "//image/delete//***/a.png"),
+            ("/image/DELETE/secret", "/image/DELETE/***"),
+            ("/image/delete/delete/a.png", "/image/delete/***/***"),
+            ("/image/delete/", "/image/delete/"),
+            ("/image/original/a.png", "/image/original/a.png"),
+        ] {
+            assert_eq!(Shown(path).to_string(), expected);
+        }
+        let long = format!("/{}", "\u{e9}".repeat(10_000));
+        assert!(Shown(&long).to_string().len() <= MAX_SHOWN_BYTES + 3);
+    }
 }

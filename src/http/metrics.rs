@@ -61,6 +61,8 @@ struct Scrape {
     in_flight: usize,
     gates: [GateStats; 3],
     pool: PoolStats,
+    /// Variants refused because of their picture, and because of all.
+    quota: [u64; 2],
     /// Since the start, and those of them that have not ended.
     given_up: (u64, usize),
     /// AVIFs under way, and answers of something else by reason.
@@ -92,6 +94,7 @@ impl Scrape {
             in_flight: pool.in_flight(),
             gates: [&app.gates.connections, &app.gates.requests, &app.gates.uploads].map(|gate| gate.stats()),
             pool: pool.stats(),
+            quota: app.process.refused(),
             given_up: pool.given_up(),
             late: app.process.late(),
             cache: app.cache.stats(),
@@ -126,7 +129,7 @@ impl Collector for Scrape {
         page.counter("pool_abandoned_jobs", help, abandoned)?;
         page.gauge("pool_lost_threads", "Threads whose job was given up and has not ended", lost as u64)?;
 
-        gates::encode(&mut page, &self.gates, &self.pool)?;
+        gates::encode(&mut page, &self.gates, &self.pool, self.quota)?;
 
         let (under_way, answered) = self.late;
         page.gauge("avif_jobs", "AVIFs that are being made or wait for a thread", under_way as u64)?;
@@ -382,6 +385,7 @@ mod tests {
                 memory_limit_bytes: 85,
                 waited: Waited { begun: 86, queue: Duration::from_secs(87), memory: Duration::from_secs(88) },
             },
+            quota: [89, 90],
             given_up: (15, 16),
             late: (20, [21, 22, 23]),
             cache: CacheStats {
@@ -421,6 +425,8 @@ mod tests {
                 r#"glimt_gate_refusals_total{gate="queue"} 72"#,
                 r#"glimt_gate_refusals_total{gate="wait"} 80"#,
                 r#"glimt_gate_refusals_total{gate="memory"} 81"#,
+                r#"glimt_gate_refusals_total{gate="picture"} 89"#,
+                r#"glimt_gate_refusals_total{gate="rate"} 90"#,
                 "glimt_expected_wait_seconds 0.082",
                 "glimt_expected_wait_limit_seconds 83.0",
                 "glimt_memory_granted_bytes 84",

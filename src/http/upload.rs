@@ -103,7 +103,7 @@ pub(super) async fn receive(
             return Err(full.into());
         }
     };
-    let mut form = Form::new(headers, body, MAX_FILES as u64, app.rules.max_file_size_bytes)?;
+    let mut form = Form::new(headers, body, MAX_FILES as u64, app.rules.max_file_size_bytes, app.rules.body_patience)?;
     let received = receive_files(app, &mut form, rules, names).await;
     if received.is_err() {
         form.linger();

@@ -70,7 +70,8 @@ impl Tables {
         let sequence = original.next;
         original.next += 1;
         original.aliases.push(new.alias.clone());
-        self.aliases.insert(new.alias, AliasRecord { hash, delete_token: new.delete_token, sequence });
+        let record = AliasRecord { hash, token: new.token, sequence }.hashed(&new.alias);
+        self.aliases.insert(new.alias, record);
         self.garbage.remove(&hash);
         Ok(())
     }
@@ -107,6 +108,21 @@ impl Repo for MemoryRepo {
         Ok(self.tables()?.originals.get(hash).map(|original| original.record))
     }
 
+    async fn originals_under(&self, first: u8) -> Result<Vec<(Hash, OriginalRecord)>, RepoError> {
+        let tables = self.tables()?;
+        let under = tables.originals.iter().filter(|(hash, _)| hash.as_bytes()[0] == first);
+        Ok(under.map(|(hash, original)| (*hash, original.record)).collect())
+    }
+
+    async fn strays(&self) -> Result<Vec<Alias>, RepoError> {
+        let tables = self.tables()?;
+        let is_listed = |alias: &Alias, record: &AliasRecord| {
+            tables.originals.get(&record.hash).is_some_and(|original| original.aliases.contains(alias))
+        };
+        let strays = tables.aliases.iter().filter(|(alias, record)| !is_listed(alias, record));
+        Ok(strays.map(|(alias, _)| alias.clone()).collect())
+    }
+
     async fn uploaded(&self, upload: &UploadKey) -> Result<Option<Hash>, RepoError> {
         Ok(self.tables()?.uploads.get(upload).copied())
     }
@@ -118,7 +134,7 @@ impl Repo for MemoryRepo {
     async fn remove_alias(&self, alias: &Alias, token: &DeleteToken) -> Result<Removal, RepoError> {
         let mut tables = self.tables()?;
         let Some(record) = tables.aliases.get(alias).cloned() else { return Ok(Removal::NoSuchAlias) };
-        if !record.delete_token.matches(token) {
+        if !record.token.matches(alias, token) {
             return Ok(Removal::WrongToken);
         }
         let mut left = 0;

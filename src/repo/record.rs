@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::RepoError;
-use crate::domain::{DeleteToken, Details, Format, Hash, VariantKey};
+use crate::domain::{Alias, Details, Format, Hash, KeptToken, VariantKey};
 
 /// The version that is written, and the only one there is.
 const VERSION: u8 = 1;
@@ -36,10 +36,18 @@ pub(super) fn decode<T: DeserializeOwned>(kind: &'static str, bytes: &[u8]) -> R
 pub struct AliasRecord {
     /// The original.
     pub hash: Hash,
-    /// The secret that deletes the alias.
-    pub delete_token: DeleteToken,
+    /// What is kept of the secret that deletes the alias.
+    #[serde(flatten)]
+    pub token: KeptToken,
     /// Its place among the aliases of the original: they are listed in this order.
     pub sequence: u64,
+}
+
+impl AliasRecord {
+    /// The same, with its token as it is kept now. It is the record of `alias`.
+    pub(super) fn hashed(self, alias: &Alias) -> Self {
+        Self { token: self.token.hashed(alias), ..self }
+    }
 }
 
 /// A stored original.

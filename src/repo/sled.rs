@@ -32,6 +32,7 @@ use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
 mod decide;
 mod index;
 mod open;
+pub mod pictrs;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -184,6 +185,32 @@ impl Repo for SledRepo {
 
     async fn original(&self, hash: &Hash) -> Result<Option<OriginalRecord>, RepoError> {
         self.row(&rows::original_key(hash))?.map(|value| decode("originals", &value)).transpose()
+    }
+
+    async fn originals_under(&self, first: u8) -> Result<Vec<(Hash, OriginalRecord)>, RepoError> {
+        self.readable()?;
+        let rows = self.db.scan_prefix(rows::originals_under(first));
+        rows.map(|row| {
+            let (key, value) = row.map_err(|error| self.failed(&error))?;
+            Ok((rows::read_hash(key.get(1..).unwrap_or_default())?, decode("originals", &value)?))
+        })
+        .collect()
+    }
+
+    async fn strays(&self) -> Result<Vec<Alias>, RepoError> {
+        self.readable()?;
+        let mut strays = Vec::new();
+        for row in self.db.scan_prefix(rows::ALIASES) {
+            let (key, value) = row.map_err(|error| self.failed(&error))?;
+            let alias = rows::read_alias(key.get(1..).unwrap_or_default())?;
+            let record: AliasRecord = decode("aliases", &value)?;
+            let listed = self.row(&rows::order_key(&record.hash, record.sequence))?;
+            let is_listed = listed.is_some_and(|listed| *listed == *alias.as_str().as_bytes());
+            if !is_listed || self.row(&rows::original_key(&record.hash))?.is_none() {
+                strays.push(alias);
+            }
+        }
+        Ok(strays)
     }
 
     async fn uploaded(&self, upload: &UploadKey) -> Result<Option<Hash>, RepoError> {

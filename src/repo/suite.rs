@@ -27,7 +27,8 @@ pub(crate) fn token(alias: &str) -> DeleteToken {
 }
 
 pub(crate) fn new(alias: &str, n: u32) -> NewAlias {
-    NewAlias { alias: Alias::asked(alias), delete_token: token(alias), hash: hash(n), original: original(n) }
+    let token = token(alias).kept(&Alias::asked(alias));
+    NewAlias { alias: Alias::asked(alias), token, hash: hash(n), original: original(n) }
 }
 
 pub(crate) fn variant_key(side: u32) -> VariantKey {
@@ -85,9 +86,12 @@ async fn what_is_added_is_found(repo: &dyn Repo) {
     repo.add_aliases(vec![new("b.png", 1)]).await.unwrap();
     let found = repo.alias(&Alias::asked("b.png")).await.unwrap().unwrap();
     assert_eq!(found.hash, hash(1));
-    assert!(found.delete_token.matches(&token("b.png")));
+    assert!(found.token.matches(&Alias::asked("b.png"), &token("b.png")));
     assert_eq!(repo.original(&hash(1)).await.unwrap(), Some(original(1)));
     assert_eq!(repo.uploaded(&upload(1)).await.unwrap(), Some(hash(1)));
+    assert_eq!(repo.originals_under(hash(1).as_bytes()[0]).await.unwrap(), [(hash(1), original(1))]);
+    assert!(repo.originals_under(hash(1).as_bytes()[0] ^ 1).await.unwrap().is_empty());
+    assert!(repo.strays().await.unwrap().is_empty());
     for absent in ["b.pn", "b.png2", "B.png", ""] {
         assert!(!is_alias(repo, absent).await, "{absent}");
     }

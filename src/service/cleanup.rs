@@ -191,8 +191,9 @@ mod tests {
             let details = Details { width: 1, height: 1, format: Format::Png, frames: 1 };
             let upload = UploadKey(hash(first));
             let original = OriginalRecord { details, size_bytes: 3, created_secs: 0, upload };
-            let (alias, delete_token) = (Alias::generate(Format::Png), DeleteToken::generate());
-            let new = NewAlias { alias, delete_token, hash: hash(first), original };
+            let alias = Alias::generate(Format::Png);
+            let token = DeleteToken::generate().kept(&alias);
+            let new = NewAlias { alias, token, hash: hash(first), original };
             self.repo.add_aliases(vec![new]).await.unwrap();
         }
 

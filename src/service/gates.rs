@@ -29,12 +29,24 @@ pub enum Gate {
     Wait,
     /// Memory for pictures that are being worked on, in MiB.
     Memory,
+    /// New variants of one picture in an hour.
+    Picture,
+    /// New variants of all pictures in ten seconds.
+    Rate,
 }
 
 impl Gate {
     /// All of them, from the outermost to the innermost.
-    pub const ALL: [Self; 6] =
-        [Self::Connections, Self::Requests, Self::Uploads, Self::Queue, Self::Wait, Self::Memory];
+    pub const ALL: [Self; 8] = [
+        Self::Connections,
+        Self::Requests,
+        Self::Uploads,
+        Self::Queue,
+        Self::Wait,
+        Self::Memory,
+        Self::Picture,
+        Self::Rate,
+    ];
 
     /// Its name in metrics.
     #[must_use]
@@ -46,6 +58,8 @@ impl Gate {
             Self::Queue => "queue",
             Self::Wait => "wait",
             Self::Memory => "memory",
+            Self::Picture => "picture",
+            Self::Rate => "rate",
         }
     }
 }
@@ -64,17 +78,23 @@ pub struct Full {
 }
 
 impl Full {
-    /// Whole seconds until it is worth while to ask again: at least one, and no more than a minute, by when what is known now says nothing.
+    /// Whole seconds until it is worth while to ask again: at least one, and no more than a minute, by when what is known now says nothing; of
+    /// one picture an hour.
     #[must_use]
     pub fn retry_secs(&self) -> u64 {
-        self.retry.as_secs().saturating_add(u64::from(self.retry.subsec_nanos() > 0)).clamp(1, 60)
+        self.retry
+            .as_secs()
+            .saturating_add(u64::from(self.retry.subsec_nanos() > 0))
+            .clamp(1, if self.gate == Gate::Picture { 3600 } else { 60 })
     }
 }
 
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { gate, value, limit, retry: _ } = self;
-        f.write_str("the server is busy: ")?;
+        if !matches!(gate, Gate::Picture | Gate::Rate) {
+            f.write_str("the server is busy: ")?;
+        }
         match gate {
             Gate::Connections => write!(f, "{value} connections are open, the limit is {limit}"),
             Gate::Requests => write!(f, "{value} requests are under way, the limit is {limit}"),
@@ -82,6 +102,10 @@ impl fmt::Display for Full {
             Gate::Queue => write!(f, "{value} jobs run or wait in the queue, the limit is {limit}"),
             Gate::Wait => write!(f, "the wait would be over {value} ms, the limit is {limit} ms"),
             Gate::Memory => write!(f, "{value} MiB of memory did not come free in time, the limit is {limit} MiB"),
+            Gate::Picture => {
+                write!(f, "{value} new variants of this picture were made within an hour, the limit is {limit}")
+            }
+            Gate::Rate => write!(f, "{value} new variants were made within 10 s, the limit is {limit}"),
         }?;
         write!(f, "; ask again in {} s", self.retry_secs())
     }

@@ -47,8 +47,24 @@ pub struct Prepared {
     hash: Hash,
     record: OriginalRecord,
     alias: Option<Alias>,
+    /// One that it had elsewhere.
+    delete_token: Option<DeleteToken>,
     content: Content,
     proxy: Option<New>,
+}
+
+impl Prepared {
+    /// The same, with a delete token that it had elsewhere.
+    #[must_use]
+    pub fn with_token(self, token: DeleteToken) -> Self {
+        Self { delete_token: Some(token), ..self }
+    }
+
+    /// What it is stored as.
+    #[must_use]
+    pub const fn original(&self) -> (Hash, OriginalRecord) {
+        (self.hash, self.record)
+    }
 }
 
 /// Where the bytes of a prepared picture are.
@@ -122,10 +138,11 @@ impl Ingest {
         if let Some(hash) = self.repo.uploaded(&key).await?
             && let Some(record) = self.repo.original(&hash).await?
         {
-            return Ok(Prepared { hash, record, alias, content: Content::Known { upload, rules }, proxy: None });
+            let content = Content::Known { upload, rules };
+            return Ok(Prepared { hash, record, alias, delete_token: None, content, proxy: None });
         }
         let Processed { hash, record, staged, proxy } = self.process(upload, key, rules).await?;
-        Ok(Prepared { hash, record, alias, content: Content::Staged(staged), proxy })
+        Ok(Prepared { hash, record, alias, delete_token: None, content: Content::Staged(staged), proxy })
     }
 
     /// Names all of `prepared`, in one transaction, after their files are durable.
@@ -145,8 +162,8 @@ impl Ingest {
             prepared.iter_mut().filter_map(|one| Some((one.hash, one.proxy.take()?))).collect();
         let held = self.locks.lock(prepared.iter().map(|one| one.hash)).await;
         let mut put = Vec::new();
-        let mut batch = Vec::with_capacity(prepared.len());
-        let outcome = self.put_and_add(&mut prepared, &mut put, &mut batch).await;
+        let mut named = Vec::with_capacity(prepared.len());
+        let outcome = self.put_and_add(&mut prepared, &mut put, &mut named).await;
         if let Err(error) = outcome {
             self.take_back(put).await;
             return Err(error);
@@ -155,16 +172,17 @@ impl Ingest {
         for (hash, proxy) in proxies {
             self.proxies.keep(hash, proxy);
         }
-        Ok(batch.into_iter().map(|new| Named { alias: new.alias, delete_token: new.delete_token }).collect())
+        Ok(named)
     }
 
-    /// Puts the files that are not there yet, noting them in `put`, and adds the rows, left in `batch`.
+    /// Puts the files that are not there yet, noting them in `put`, and adds the rows; who they are is left in `named`.
     async fn put_and_add(
         &self,
         prepared: &mut Vec<Prepared>,
         put: &mut Vec<(Hash, StoreKey)>,
-        batch: &mut Vec<NewAlias>,
+        named: &mut Vec<Named>,
     ) -> Result<(), ServiceError> {
+        let mut batch = Vec::with_capacity(prepared.len());
         for one in prepared.drain(..) {
             let key = StoreKey::Original { hash: one.hash, format: one.record.details.format };
             let stored = self.repo.original(&one.hash).await?.is_some();
@@ -181,14 +199,13 @@ impl Ingest {
                     self.store.put_file(&key, made.staged).await?;
                 }
             }
-            batch.push(NewAlias {
-                alias: one.alias.unwrap_or_else(|| Alias::generate(one.record.details.format)),
-                delete_token: DeleteToken::generate(),
-                hash: one.hash,
-                original: one.record,
-            });
+            let alias = one.alias.unwrap_or_else(|| Alias::generate(one.record.details.format));
+            let delete_token = one.delete_token.unwrap_or_else(DeleteToken::generate);
+            let token = delete_token.kept(&alias);
+            batch.push(NewAlias { alias: alias.clone(), token, hash: one.hash, original: one.record });
+            named.push(Named { alias, delete_token });
         }
-        Ok(self.repo.add_aliases(batch.clone()).await?)
+        Ok(self.repo.add_aliases(batch).await?)
     }
 
     /// Deletes files that were put for rows that did not come. The caller holds the locks of the hashes.

@@ -130,7 +130,7 @@ impl Originals {
         let unknown = || ServiceError::NoSuchAlias(alias.clone());
         let record = self.repo.alias(alias).await?.ok_or_else(unknown)?;
         // Looked at before anything is closed: who does not have the token cannot make copies worthless.
-        if !record.delete_token.matches(token) {
+        if !record.token.matches(alias, token) {
             return Err(ServiceError::WrongToken(alias.clone()));
         }
         let closed = self.tickets.close(&record.hash);

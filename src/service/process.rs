@@ -1,5 +1,6 @@
 //! Variants: looked up, or made once however many ask.
 
+mod ops;
 mod turn;
 
 use std::{
@@ -15,7 +16,10 @@ use sha2::{Digest as _, Sha256};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use self::turn::Turn;
+use self::{
+    ops::{form, ops},
+    turn::Turn,
+};
 use super::{
     ServiceError,
     cache::{Cache, Found},
@@ -25,11 +29,12 @@ use super::{
     originals::Original,
     pool::{Class, Pool, Reservation},
     proxies::{New, Proxies, Proxy},
+    quota::{Quota, QuotaOptions},
 };
 use crate::{
-    codec::{self, Budget, Chroma, Decoded, Encoders, Scale, Settings},
-    domain::{Filter, Format, Hash, OutputFormat, Variant, VariantKey},
-    pixels::{Engines, Form, Op, Orientation, Picture, Plan, PlanError, PlanLimits, Size, Stop, exec, plan},
+    codec::{self, Budget, Decoded, Encoders, Scale, Settings},
+    domain::{Format, Hash, OutputFormat, Variant, VariantKey},
+    pixels::{Engines, Op, Orientation, Picture, Plan, PlanError, PlanLimits, Size, Stop, exec, plan},
     repo::VariantRecord,
     store::{Store, StoreKey},
 };
@@ -62,6 +67,8 @@ pub struct ProcessOptions {
     pub encoders: Encoders,
     /// How long a request waits for an AVIF before it is answered with a WebP.
     pub avif_budget: Duration,
+    /// How many variants may be made.
+    pub quota: QuotaOptions,
 }
 
 /// A variant that is there: where its bytes are, and what is known of them.
@@ -126,6 +133,7 @@ pub struct Process {
     engines: Arc<Engines>,
     pool: Arc<Pool>,
     proxies: Arc<Proxies>,
+    quota: Quota,
     /// By picture, variant and how often all variants were dropped: who asks after that joins no computation that looked at a row before it.
     flight: Flight<(Hash, VariantKey, u64), Result<Made, ServiceError>>,
     dropped: AtomicU64,
@@ -143,8 +151,8 @@ impl Process {
         proxies: Arc<Proxies>,
     ) -> Self {
         let late = Arc::new(Late::new(pool.workers()));
-        let (flight, dropped) = (Flight::default(), AtomicU64::new(0));
-        Self { options, store, cache, engines, pool, proxies, flight, dropped, late }
+        let (flight, dropped, quota) = (Flight::default(), AtomicU64::new(0), Quota::new(options.quota));
+        Self { options, store, cache, engines, pool, proxies, quota, flight, dropped, late }
     }
 
     /// What a request for `variant` is answered with: the variant, but for an AVIF that is not there and not made within its
@@ -194,6 +202,12 @@ impl Process {
     #[must_use]
     pub fn late(&self) -> (usize, [u64; 3]) {
         (self.late.len(), self.late.answered())
+    }
+
+    /// Variants refused since the start because of [`QuotaOptions`]: those of one picture, and those of all.
+    #[must_use]
+    pub fn refused(&self) -> [u64; 2] {
+        self.quota.refused()
     }
 
     /// The plan for a picture upright, as decoders of everything but JPEG give it.
@@ -269,6 +283,7 @@ impl Process {
         if let Some(Found { record, bytes }) = self.cache.look(&original.hash, &key).await? {
             return Ok(Made { key: stored, record, bytes });
         }
+        self.quota.take(&original.hash)?;
         let (hash, ops) = (original.hash, ops(variant.filters()));
         let wanted = self.proxy_for(&original, &ops);
         let found = match wanted {
@@ -564,33 +579,4 @@ fn decode(
             Ok(Some(Ready { picture, plan: plan.clone(), proxy: None }))
         }
     }
-}
-
-/// What an engine makes for the encoder. For a JPEG or an AVIF of 4:2:0 it makes those planes, which the encoder would have to: half the bytes
-/// on their way back. Where the chroma is to be as the picture needs, that is decided by its pixels; but a JPEG whose own chroma
-/// has half the columns or rows is not asked, since it has lost already what 4:2:0 would lose; nor is one that is blurred, which
-/// will have.
-fn form(picture: &Picture, ops: &[Op], format: OutputFormat, settings: Settings) -> Form {
-    let is_halved = || match picture {
-        Picture::Planar(planes) => planes.sampling().half_width || planes.sampling().half_height,
-        Picture::Packed(_) => false,
-    };
-    let quarter = match settings.chroma {
-        Chroma::Quarter => true,
-        Chroma::Full => false,
-        Chroma::Auto => is_halved() || plan::is_smooth(ops),
-    };
-    if matches!(format, OutputFormat::Jpg | OutputFormat::Avif) && quarter { Form::Ycbcr420 } else { Form::Pixels }
-}
-
-/// What the engine does for each filter.
-fn ops(filters: &[Filter]) -> Vec<Op> {
-    filters
-        .iter()
-        .filter_map(|filter| match *filter {
-            Filter::Identity => None,
-            Filter::Thumbnail(side_px) => Some(Op::fit(side_px)),
-            Filter::Blur(sigma) => Some(Op::Blur { sigma }),
-        })
-        .collect()
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use h2::{Reason, client::SendRequest};
 use reqwest::Version;
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinHandle};
 
 use crate::{
     app::App,
@@ -124,4 +124,32 @@ async fn an_idle_connection_is_told_to_end_and_one_at_work_is_not() {
     let ended = tokio::time::timeout(Duration::from_secs(20), connection).await.expect("kept for ever").unwrap();
     assert!(ended.is_ok(), "{ended:?}");
     app.stop_with(&[uploaded]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_never_end_are_cut_off() {
+    let app = App::start().await;
+    let mut stream = TcpStream::connect(("127.0.0.1", app.port)).await.unwrap();
+    // Kind, flags, stream.
+    let frame = |kind: u8, flags: u8, stream: u32, body: &[u8]| {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), body].concat()
+    };
+    // A header without indexing, its name and its value as they are (RFC 7541, section 6.2.2).
+    let field = [&[0x00, 0x01, b'x', 0x7f, 0x01][..], &[b'y'; 128]].concat();
+    let fields = field.repeat(16_000 / field.len());
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
+    let mut sent = 0;
+    let mut bytes = frame(1, 0, 1, &fields);
+    let flood = async {
+        while stream.write_all(&bytes).await.is_ok() {
+            sent += bytes.len();
+            assert!(sent < 256 << 20, "{sent} bytes of one head were taken");
+            bytes = frame(9, 0, 1, &fields);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), flood).await.expect("it neither reads nor closes");
+    app.get("/healthz").await.is(200);
+    app.stop().await;
 }

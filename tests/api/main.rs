@@ -1,6 +1,7 @@
 //! The server as a user meets it: the wire contract row by row over real HTTP, and what each request leaves on disk.
 #![cfg(test)]
 
+mod abuse;
 mod aliases;
 mod animation;
 mod app;
@@ -25,6 +26,7 @@ mod http2;
 mod import;
 mod late;
 mod limits;
+mod maintain;
 mod memory;
 mod metrics;
 mod original;

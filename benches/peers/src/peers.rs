@@ -188,6 +188,8 @@ impl Server {
                     command.args(["--proxy-size", "0"]);
                 }
                 command.env("RUST_LOG", "warn");
+                // What is asked for here is what the limit is there to refuse.
+                command.env("GLIMT_VARIANTS_PER_PICTURE", "0");
                 (command, "/readyz")
             }
             Peer::Oximg => {

@@ -77,7 +77,7 @@ pub(super) fn decide(
                     return Err(RepoError::AliasTaken(new.alias.clone()));
                 }
                 let sequence = pending.next_sequence(&new.hash)?;
-                let record = AliasRecord { hash: new.hash, delete_token: new.delete_token.clone(), sequence };
+                let record = AliasRecord { hash: new.hash, token: new.token.clone(), sequence }.hashed(&new.alias);
                 let original = pending.original(&new.hash)?.is_none().then_some(new.original);
                 change(pending, Change::Add { alias: new.alias.clone(), record, original })?;
             }
@@ -85,7 +85,7 @@ pub(super) fn decide(
         }
         Request::Remove { alias, token } => {
             let Some(record) = pending.alias(alias)? else { return Ok(Answer::Removal(Removal::NoSuchAlias)) };
-            if !record.delete_token.matches(token) {
+            if !record.token.matches(alias, token) {
                 return Ok(Answer::Removal(Removal::WrongToken));
             }
             if !pending.has_one_alias(&record.hash)? {

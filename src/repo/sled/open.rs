@@ -271,7 +271,7 @@ fn alias_changes(
         let alias: Alias = rows::read_alias(&value)?;
         let record = tree.get(rows::alias_key(&alias)).map_err(engine)?;
         let record: AliasRecord = decode("aliases", &record.unwrap_or_default())?;
-        Ok(Change::Add { alias, record, original: original.take() })
+        Ok(Change::Add { record: record.hashed(&alias), alias, original: original.take() })
     })
 }
 

@@ -41,6 +41,9 @@ pub(super) const GARBAGE: &[u8] = b"g";
 /// The first letter of every original's key.
 pub(super) const ORIGINALS: &[u8] = b"h";
 
+/// The first letter of every alias' key.
+pub(super) const ALIASES: &[u8] = b"a";
+
 fn key(letter: u8, rest: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + rest.len());
     key.push(letter);
@@ -58,12 +61,18 @@ pub(super) fn original_key(hash: &Hash) -> Vec<u8> {
     key(b'h', hash.as_bytes())
 }
 
+/// What the keys of the originals begin with whose hashes begin with `first`.
+pub(super) fn originals_under(first: u8) -> Vec<u8> {
+    key(b'h', &[first])
+}
+
 /// What the keys of an original's ordered aliases begin with.
 pub(super) fn order_prefix(hash: &Hash) -> Vec<u8> {
     key(b'o', hash.as_bytes())
 }
 
-fn order_key(hash: &Hash, sequence: u64) -> Vec<u8> {
+/// The key of one of an original's ordered aliases.
+pub(super) fn order_key(hash: &Hash, sequence: u64) -> Vec<u8> {
     let mut key = order_prefix(hash);
     key.extend_from_slice(&sequence.to_be_bytes());
     key
@@ -286,7 +295,7 @@ impl<'a> Pending<'a> {
                 }
                 self.delete(garbage_key(&record.hash));
                 self.put(order_key(&record.hash, record.sequence), alias.as_str().as_bytes());
-                self.put(alias_key(alias), encode("aliases", record)?);
+                self.put(alias_key(alias), encode("aliases", &record.clone().hashed(alias))?);
             }
             Change::Remove { alias } => {
                 if let Some(record) = self.alias(alias)? {

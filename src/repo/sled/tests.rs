@@ -10,6 +10,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::KeptToken;
 use crate::repo::{
     MemoryRepo,
     change::Change,
@@ -277,7 +278,8 @@ async fn a_crash_between_journal_and_index_loses_nothing() {
     home.open().add_aliases(vec![suite::new("one.png", 1)]).await.unwrap();
     {
         let mut opened = open::open(&home.data()).unwrap();
-        let record = AliasRecord { hash: suite::hash(2), delete_token: suite::token("two.png"), sequence: 0 };
+        let token = KeptToken::DeleteToken(suite::token("two.png"));
+        let record = AliasRecord { hash: suite::hash(2), token, sequence: 0 };
         let add = Change::Add { alias: Alias::asked("two.png"), record, original: Some(suite::original(2)) };
         opened.journal.append(vec![add]).unwrap();
         let gone = Garbage { hash: suite::hash(1), format: crate::domain::Format::Png, since_secs: 7 };
@@ -286,6 +288,9 @@ async fn a_crash_between_journal_and_index_loses_nothing() {
     let repo = home.open();
     assert_eq!(repo.aliases_of(&suite::hash(2)).await.unwrap(), [Alias::asked("two.png")]);
     assert!(repo.alias(&Alias::asked("one.png")).await.unwrap().is_none());
+    let record = repo.alias(&Alias::asked("two.png")).await.unwrap().unwrap();
+    assert!(matches!(record.token, KeptToken::TokenSha256(_)), "a token that was kept as it is stays so: {record:?}");
+    assert!(record.token.matches(&Alias::asked("two.png"), &suite::token("two.png")));
     assert_eq!(repo.garbage(10).await.unwrap()[0].since_secs, 7);
     repo.add_aliases(vec![suite::new("three.png", 3)]).await.unwrap();
     drop(repo);

@@ -52,8 +52,9 @@ impl House {
     async fn original(&self, n: u8) {
         let details = Details { width: 1, height: 1, format: Format::Png, frames: 1 };
         let original = OriginalRecord { details, size_bytes: 3, created_secs: 0, upload: UploadKey(hash(n)) };
-        let (alias, delete_token) = (Alias::generate(Format::Png), DeleteToken::generate());
-        self.repo.add_aliases(vec![NewAlias { alias, delete_token, hash: hash(n), original }]).await.unwrap();
+        let alias = Alias::generate(Format::Png);
+        let token = DeleteToken::generate().kept(&alias);
+        self.repo.add_aliases(vec![NewAlias { alias, token, hash: hash(n), original }]).await.unwrap();
     }
 
     async fn keep(&self, n: u8, side: u32, size: usize) -> bool {

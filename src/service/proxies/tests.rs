@@ -39,8 +39,9 @@ impl House {
     async fn original(&self, n: u8) {
         let details = details(Format::Png, 1, 1);
         let original = OriginalRecord { details, size_bytes: 3, created_secs: 0, upload: UploadKey(hash(n)) };
-        let (alias, delete_token) = (Alias::generate(Format::Png), DeleteToken::generate());
-        self.repo.add_aliases(vec![NewAlias { alias, delete_token, hash: hash(n), original }]).await.unwrap();
+        let alias = Alias::generate(Format::Png);
+        let token = DeleteToken::generate().kept(&alias);
+        self.repo.add_aliases(vec![NewAlias { alias, token, hash: hash(n), original }]).await.unwrap();
     }
 
     fn held(&self) -> usize {

@@ -62,7 +62,7 @@ async fn missing(repo: &SledRepo) -> Vec<String> {
         }
         for alias in [format!("{n} a"), format!("{n} b")].map(|alias| Alias::asked(&alias)) {
             let record = repo.alias(&alias).await.unwrap();
-            let there = record.is_some_and(|record| record.delete_token.matches(&suite::token(alias.as_str())));
+            let there = record.is_some_and(|record| record.token.matches(&alias, &suite::token(alias.as_str())));
             if there != expected.contains(&alias) {
                 missing.push(format!("{alias}"));
             }
