@@ -111,13 +111,6 @@ impl ApiError {
         Self::not_found("unknown-path", format!("there is nothing at {}", path.chars().take(200).collect::<String>()))
     }
 
-    pub(super) fn two_lengths() -> Self {
-        Self::bad(
-            "malformed-request",
-            "the request has both a Content-Length and a Transfer-Encoding: give one of them",
-        )
-    }
-
     pub(super) fn unreadable_path() -> Self {
         Self::bad("unreadable-path", "the path is not UTF-8")
     }

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     http::{
         HeaderName, HeaderValue, Method, Request, Response as HttpResponse, Version,
-        header::{ALLOW, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
+        header::{ALLOW, CONNECTION},
     },
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -36,9 +36,6 @@ pub(super) async fn request(State(gate): State<Arc<Turnstile>>, request: Request
     let span = span(&id, &request);
     async move {
         let began = Instant::now();
-        if has_two_lengths(&request) {
-            return two_lengths();
-        }
         let pass = if ALWAYS.contains(&request.uri().path()) { Ok(None) } else { gate.enter().map(Some) };
         let mut response = match pass {
             Ok(_pass) => next.run(request).await,
@@ -52,19 +49,6 @@ pub(super) async fn request(State(gate): State<Arc<Turnstile>>, request: Request
     }
     .instrument(span)
     .await
-}
-
-/// Whether a body says its length twice over: in chunks, and in bytes. A proxy in front may have believed the other one, and then what follows
-/// is not what it let through (RFC 9112, section 6.3).
-fn has_two_lengths(request: &Request<Body>) -> bool {
-    request.headers().contains_key(TRANSFER_ENCODING) && request.headers().contains_key(CONTENT_LENGTH)
-}
-
-/// The answer to that, the last one of its connection.
-fn two_lengths() -> Response {
-    let mut response = ApiError::two_lengths().into_response();
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
 }
 
 /// What the log lines of a request have in common.

@@ -131,6 +131,14 @@ async fn what_follows_a_request_of_two_lengths_is_no_request() {
         let said = statuses(&app, &bytes).await;
         assert!(said.len() <= 1 && said.iter().all(|status| *status == 400), "{body:?}: {said:?}");
     }
+    // One of both lengths is the last of its connection, though what follows looks like another by either.
+    for (lengths, expected) in
+        [(&["Content-Length: 5", te][..], &[404][..]), (&[te, "Content-Length: 5"], &[404]), (&[te], &[404, 200])]
+    {
+        let lines: Vec<String> = lengths.iter().map(|line| (*line).to_owned()).collect();
+        let bytes = [&head("POST /nowhere HTTP/1.1", &lines)[..], b"0\r\n\r\n", hidden.as_bytes()].concat();
+        assert_eq!(statuses(&app, &bytes).await, expected, "{lengths:?}");
+    }
     let two = [hidden, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"].concat();
     assert_eq!(statuses(&app, two.as_bytes()).await, [200, 200], "the control");
     app.stop().await;
