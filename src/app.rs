@@ -10,6 +10,7 @@ use crate::{
     domain::Secret,
     pixels::{EngineError, EngineOptions, Engines, PlanLimits},
     repo::{Repo, RepoError, SledRepo},
+    sandbox::{Sandbox, SandboxError},
     service::{
         cache::{Cache, CacheOptions},
         cleanup::Cleanup,
@@ -107,6 +108,9 @@ pub enum StartError {
     /// The engine asked for is not there.
     #[error("the pixel engine cannot be started")]
     Engine(#[from] EngineError),
+    /// The sandbox asked for is not there.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The client for downloads cannot be made.
     #[error("the client for downloads cannot be made")]
     Fetch(#[from] FetchError),
@@ -132,6 +136,7 @@ impl App {
         let staging = Arc::clone(store.staging());
         let store: Arc<dyn Store> = Arc::new(store);
         let engines = Arc::new(Engines::start(config.backend, &engine_options(config))?);
+        let sandbox = Sandbox::start(config.sandbox, config.decoder.as_ref(), path)?.map(Arc::new);
         let pool = Arc::new(Pool::start(pool_options(config)).map_err(StartError::Pool)?);
         let (locks, garbage) = (Arc::new(HashLocks::default()), Arc::new(Notify::new()));
         let budget = Budget {
@@ -153,6 +158,7 @@ impl App {
             Arc::clone(&pool),
             Arc::clone(&locks),
             Arc::clone(&proxies),
+            sandbox.clone(),
         ));
         let tickets = Arc::new(Tickets::default());
         let cache = Arc::new(Cache::new(
@@ -179,6 +185,7 @@ impl App {
             Arc::clone(&engines),
             Arc::clone(&pool),
             Arc::clone(&proxies),
+            sandbox,
         ));
         let fetcher = Fetcher::new(FetchOptions {
             allow: config.download_allow.clone(),

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::{
     domain::{Chroma, Effort, OutputFormat, Secret},
     pixels::Backend,
+    sandbox,
 };
 
 /// An image host that makes thumbnails on the GPU.
@@ -87,6 +88,13 @@ pub enum Command {
     Probe {
         /// What to open.
         what: ProbeOf,
+    },
+    /// Decode the picture on stdin in a sandbox: the server runs this, and nobody else.
+    #[command(hide = true)]
+    Decode {
+        /// What is asked for.
+        #[command(flatten)]
+        task: sandbox::Task,
     },
 }
 
@@ -209,6 +217,11 @@ pub struct Options {
     /// Most metadata of a file, its colour profile and trailer too, in MiB [default: 32]
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     pub max_metadata_size: Option<u64>,
+
+    /// Decode AVIF, HEIC, JPEG XL and SVG in processes that may do nothing else: auto (as far as the system can), on (or do not
+    /// start) or off; Linux only [default: auto]
+    #[arg(long, value_name = "MODE")]
+    pub sandbox: Option<sandbox::Mode>,
 
     /// Threads that decode, process and encode [default: one a core]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -346,6 +359,7 @@ impl Options {
             max_animation_pixels: env.parse(&["GLIMT_MAX_ANIMATION_PIXELS"], parse)?,
             max_decoded_size: env.parse(&["GLIMT_MAX_DECODED_SIZE"], parse)?,
             max_metadata_size: env.parse(&["GLIMT_MAX_METADATA_SIZE"], parse)?,
+            sandbox: env.parse(&["GLIMT_SANDBOX"], parse)?,
             workers: env.parse(&["GLIMT_WORKERS"], parse)?,
             worker_nice: env.parse(&["GLIMT_WORKER_NICE"], parse)?,
             queue: env.parse(&["GLIMT_QUEUE"], parse)?,
@@ -401,6 +415,7 @@ impl Options {
             max_animation_pixels: self.max_animation_pixels.or(lower.max_animation_pixels),
             max_decoded_size: self.max_decoded_size.or(lower.max_decoded_size),
             max_metadata_size: self.max_metadata_size.or(lower.max_metadata_size),
+            sandbox: self.sandbox.or(lower.sandbox),
             workers: self.workers.or(lower.workers),
             worker_nice: self.worker_nice.or(lower.worker_nice),
             queue: self.queue.or(lower.queue),

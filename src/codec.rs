@@ -41,6 +41,9 @@ use self::guard::guard;
 use self::metadata::Walked;
 use self::raster::Raster;
 
+/// Who decodes, as [`decode`] does, the files of formats that are [`InputFormat::is_apart`]. This module starts no process: its caller may.
+pub type Apart<'a> = &'a dyn Fn(&[u8], &Budget) -> Result<Pixmap, CodecError>;
+
 /// A picture that may be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ingested {
@@ -142,11 +145,12 @@ fn details(format: Format, walked: &Walked) -> Details {
 /// # Errors
 /// [`CodecError`]: not an image, damaged, past the budget, not encodable.
 pub fn ingest(bytes: Vec<u8>, convert: Option<OutputFormat>, budget: &Budget) -> Result<Ingested, CodecError> {
-    ingest_seeing(bytes, convert, |_details| None, budget).map(|(ingested, _)| ingested)
+    ingest_seeing(bytes, convert, |_details| None, None, budget).map(|(ingested, _)| ingested)
 }
 
 /// The same, and the picture as [`decode_for_engine`] gives it at the scale that `wanted` names for what is stored: where that was
-/// decoded on the way, or is had for little more. That is where a JPEG is stored as it is and our own decoder takes it.
+/// decoded on the way, or is had for little more. That is where a JPEG is stored as it is and our own decoder takes it. Whoever is
+/// `apart` decodes the formats that are for it.
 ///
 /// # Errors
 /// As [`ingest`].
@@ -154,6 +158,7 @@ pub fn ingest_seeing(
     mut bytes: Vec<u8>,
     convert: Option<OutputFormat>,
     wanted: impl FnOnce(&Details) -> Option<Scale>,
+    apart: Option<Apart<'_>>,
     budget: &Budget,
 ) -> Result<(Ingested, Option<Decoded>), CodecError> {
     let unseen = |ingested| (ingested, None);
@@ -163,7 +168,7 @@ pub fn ingest_seeing(
             Opened::Served(format, served) => (format, served),
             Opened::Convertible(format) => {
                 let convert = convert.map_or_else(|| convertible::nearest(&bytes, format), Ok)?;
-                return converted(&bytes, convert, budget).map(unseen);
+                return converted(&bytes, convert, apart, budget).map(unseen);
             }
         };
         check(&served, budget)?;
@@ -179,7 +184,7 @@ pub fn ingest_seeing(
         let profile = wanted.and_then(|_| walked.profile(&bytes, budget.max_profile_bytes));
         metadata::keep(&mut bytes, &walked.pieces);
         if let Some(convert) = convert {
-            return converted(&bytes, convert, budget).map(unseen);
+            return converted(&bytes, convert, apart, budget).map(unseen);
         }
         let mut seen = None;
         let usable_profile = match &served {
@@ -191,9 +196,14 @@ pub fn ingest_seeing(
             Served::Webp(_) => webp::validate(&bytes, budget).map(|()| true),
             Served::Gif(_) => gif::validate(&bytes, budget).map(|()| true),
             // Its places are those of the bytes that came in.
-            Served::Avif(_) => match open(&bytes, true)? {
-                Opened::Served(_, Served::Avif(stored)) => avif::decode(&bytes, &stored, budget).map(|_raster| true),
-                Opened::Served(..) | Opened::Convertible(_) => {
+            Served::Avif(_) => match (open(&bytes, true)?, apart) {
+                (opened @ Opened::Served(_, Served::Avif(_)), Some(apart)) => {
+                    decode_apart(opened, &bytes, apart, budget).map(|_pixmap| true)
+                }
+                (Opened::Served(_, Served::Avif(stored)), None) => {
+                    avif::decode(&bytes, &stored, budget).map(|_raster| true)
+                }
+                (Opened::Served(..) | Opened::Convertible(_), _) => {
                     Err(CodecError::damaged("AVIF", "its tables do not hold"))
                 }
             },
@@ -220,6 +230,14 @@ pub fn ingest_seeing(
 /// # Errors
 /// [`CodecError`]: not an image, no usable header, past the budget.
 pub fn accept(bytes: Vec<u8>, budget: &Budget) -> Result<Ingested, CodecError> {
+    accept_by(bytes, None, budget)
+}
+
+/// The same; whoever is `apart` decodes the formats that are for it.
+///
+/// # Errors
+/// As [`accept`].
+pub fn accept_by(bytes: Vec<u8>, apart: Option<Apart<'_>>, budget: &Budget) -> Result<Ingested, CodecError> {
     guard(name_of(&bytes), || {
         budget.check_deadline()?;
         match open(&bytes, true)? {
@@ -231,13 +249,18 @@ pub fn accept(bytes: Vec<u8>, budget: &Budget) -> Result<Ingested, CodecError> {
                 }
                 Ok(Ingested { details: details(format, walked), stored: bytes })
             }
-            Opened::Convertible(format) => converted(&bytes, convertible::nearest(&bytes, format)?, budget),
+            Opened::Convertible(format) => converted(&bytes, convertible::nearest(&bytes, format)?, apart, budget),
         }
     })
 }
 
-fn converted(bytes: &[u8], format: OutputFormat, budget: &Budget) -> Result<Ingested, CodecError> {
-    let pixmap = decode_unguarded(bytes, budget)?;
+fn converted(
+    bytes: &[u8],
+    format: OutputFormat,
+    apart: Option<Apart<'_>>,
+    budget: &Budget,
+) -> Result<Ingested, CodecError> {
+    let pixmap = decode_unguarded(bytes, apart, budget)?;
     let encoded = encode::encode(&pixmap, format, Quality::ORIGINAL.into())?;
     let details = Details { width: pixmap.width(), height: pixmap.height(), format: format.format(), frames: 1 };
     Ok(Ingested { details, stored: encoded })
@@ -249,7 +272,34 @@ fn converted(bytes: &[u8], format: OutputFormat, budget: &Budget) -> Result<Inge
 /// # Errors
 /// [`CodecError`]: not an image, damaged where it shows, past the budget.
 pub fn decode(bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {
-    guard(name_of(bytes), || decode_unguarded(bytes, budget))
+    guard(name_of(bytes), || decode_unguarded(bytes, None, budget))
+}
+
+/// The same; whoever is `apart` decodes the formats that are for it.
+///
+/// # Errors
+/// As [`decode`], and whatever `apart` says.
+pub fn decode_by(bytes: &[u8], apart: Option<Apart<'_>>, budget: &Budget) -> Result<Pixmap, CodecError> {
+    guard(name_of(bytes), || decode_unguarded(bytes, apart, budget))
+}
+
+/// The picture by way of `apart`, once its header was held against the budget here; it must be of the size that the header says.
+fn decode_apart(opened: Opened, bytes: &[u8], apart: Apart<'_>, budget: &Budget) -> Result<Pixmap, CodecError> {
+    let told = match &opened {
+        Opened::Served(_, served) => {
+            check(served, budget)?;
+            Some(served.walked().upright_size())
+        }
+        // Not all of these say it where it is easily read.
+        Opened::Convertible(_) => None,
+    };
+    // What the walker has found is not needed meanwhile.
+    drop(opened);
+    let pixmap = apart(bytes, budget)?;
+    if told.is_some_and(|told| told != (pixmap.width(), pixmap.height())) {
+        return Err(CodecError::damaged(name_of(bytes), "the picture is not the size the header says"));
+    }
+    Ok(pixmap)
 }
 
 /// A picture for an engine that takes planes and turns.
@@ -274,9 +324,27 @@ pub struct Decoded {
 /// As [`decode`]: what our own decoder does not take is never an error before the library decoder has seen it. What is left out
 /// by the scale is looked at no closer than is needed to pass over it.
 pub fn decode_for_engine(bytes: &[u8], scale: Scale, budget: &Budget) -> Result<Decoded, CodecError> {
+    decode_for_engine_by(bytes, scale, None, budget)
+}
+
+/// The same; whoever is `apart` decodes the formats that are for it.
+///
+/// # Errors
+/// As [`decode_for_engine`].
+pub fn decode_for_engine_by(
+    bytes: &[u8],
+    scale: Scale,
+    apart: Option<Apart<'_>>,
+    budget: &Budget,
+) -> Result<Decoded, CodecError> {
     guard(name_of(bytes), || {
         budget.check_deadline()?;
         let opened = open(bytes, true)?;
+        if let Some(apart) = apart.filter(|_| is_apart(bytes)) {
+            let picture = Picture::Packed(decode_apart(opened, bytes, apart, budget)?);
+            let whole = Source::from(&picture).size();
+            return Ok(Decoded { picture, orientation: Orientation::UPRIGHT, scale: Scale::Whole, whole });
+        }
         if let Some(decoded) = own_decoded(&opened, bytes, scale, budget)? {
             return Ok(decoded);
         }
@@ -337,9 +405,19 @@ fn of_planes(
     Ok(Decoded { picture, orientation, scale, whole: (walked.width, walked.height) })
 }
 
-fn decode_unguarded(bytes: &[u8], budget: &Budget) -> Result<Pixmap, CodecError> {
+fn decode_unguarded(bytes: &[u8], apart: Option<Apart<'_>>, budget: &Budget) -> Result<Pixmap, CodecError> {
     budget.check_deadline()?;
-    decode_opened(open(bytes, true)?, bytes, JpegBy::Either, budget)
+    let opened = open(bytes, true)?;
+    match apart {
+        Some(apart) if is_apart(bytes) => decode_apart(opened, bytes, apart, budget),
+        Some(_) | None => decode_opened(opened, bytes, JpegBy::Either, budget),
+    }
+}
+
+/// Whether the bytes are in a format that is decoded in a process of its own, where there is a sandbox.
+#[must_use]
+pub fn is_apart(bytes: &[u8]) -> bool {
+    sniff(bytes).is_some_and(InputFormat::is_apart)
 }
 
 /// Who decodes a JPEG.

@@ -8,6 +8,7 @@ use crate::{
     cli::{EnvError, Options},
     domain::{Encoders, Filter, OutputFormat, Quality, Secret, Settings},
     pixels::{Backend, gpu::Probe},
+    sandbox,
 };
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -51,6 +52,10 @@ pub struct Config {
     pub max_decoded_bytes: u64,
     /// Most metadata of a file.
     pub max_metadata_bytes: u64,
+    /// Whether decoders of some formats run in a sandbox.
+    pub sandbox: sandbox::Mode,
+    /// What decodes in there. As with the probe, `main` knows.
+    pub decoder: Option<sandbox::Program>,
     /// Threads of the processing pool.
     pub workers: usize,
     /// How far the threads of the pool stand back behind those that answer requests.
@@ -199,6 +204,8 @@ impl Config {
             max_animation_pixels: 50 * MEGAPIXEL,
             max_decoded_bytes: 512 * MEBIBYTE,
             max_metadata_bytes: 32 * MEBIBYTE,
+            sandbox: sandbox::Mode::default(),
+            decoder: None,
             workers,
             worker_nice: 5,
             queue: 64,
@@ -265,6 +272,8 @@ impl Config {
                 .map_or(memory_limit_bytes, |bytes| bytes.min(memory_limit_bytes)),
             max_metadata_bytes: scaled("max-metadata-size", typed.max_metadata_size, 1..=4096, MEBIBYTE)?
                 .unwrap_or(defaults.max_metadata_bytes),
+            sandbox: typed.sandbox.unwrap_or(defaults.sandbox),
+            decoder: None,
             workers: ranged("workers", typed.workers, 1..=1024)?.unwrap_or(defaults.workers),
             worker_nice: ranged("worker-nice", typed.worker_nice, 0..=19)?.unwrap_or(defaults.worker_nice),
             queue: ranged("queue", typed.queue, 0..=100_000)?.unwrap_or(defaults.queue),

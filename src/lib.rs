@@ -5,6 +5,7 @@
 //! | [`domain`] | the words of the trade as types |
 //! | [`codec`] | bytes to pixels and back; metadata, orientation, colour profiles, limits |
 //! | [`pixels`] | pixels to pixels: plans and the three engines that run them |
+//! | [`sandbox`] | decoding in a process of its own that may do nothing else |
 //! | [`store`] | bytes by key |
 //! | [`repo`] | metadata |
 //! | [`service`] | use cases: ingest, process, delete, download, clean up |
@@ -17,7 +18,7 @@
 //! | [`healthcheck`], [`signals`], [`telemetry`] | what `main` needs besides |
 //!
 //! Arrows: `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`. Never back, and never
-//! across the braces, except `codec -> pixels::pixmap`. `tests/house.rs` has the whole table.
+//! across the braces, except `codec -> pixels::pixmap`; `sandbox` stands between `service` and `codec`. `tests/house.rs` has the whole table.
 
 // Whether a device may cross threads is a question about every type inside of wgpu.
 #![recursion_limit = "256"]
@@ -33,6 +34,7 @@ pub mod http;
 pub mod maintain;
 pub mod pixels;
 pub mod repo;
+pub mod sandbox;
 pub mod server;
 pub mod service;
 pub mod signals;

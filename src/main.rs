@@ -10,6 +10,7 @@ use glimt::{
     gpu_info, healthcheck,
     maintain::{self, Work},
     pixels::gpu::Probe,
+    sandbox,
     server::Server,
     signals, telemetry,
 };
@@ -28,10 +29,13 @@ fn main() -> ExitCode {
         Some(Command::Export { to, path, files }) => return maintain::run(Work::Export { to, files }, path, &env),
         Some(Command::Import { from, path }) => return maintain::run(Work::Import { from }, path, &env),
         Some(Command::Probe { what }) => return gpu_info::probe(what),
+        Some(Command::Decode { task }) => return sandbox::child::run(&task),
         None => {}
     }
     let config = match Config::resolve(cli.options, &env) {
-        Ok(config) => Config { probe: Probe::of_this_program(), ..config },
+        Ok(config) => {
+            Config { probe: Probe::of_this_program(), decoder: sandbox::Program::of_this_program(), ..config }
+        }
         Err(error @ ConfigError::NoPath) => {
             Cli::command().error(ErrorKind::MissingRequiredArgument, error).exit();
         }

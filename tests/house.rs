@@ -12,14 +12,17 @@ use std::{
 
 /// The arrows: what each module may name of the others, and nothing else. The layers are
 /// `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`, and a layer may skip those below it;
-/// beside them stands the wiring.
+/// beside them stands the wiring, and `sandbox` between `service` and `codec`.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("main", &["cli", "config", "gpu_info", "healthcheck", "maintain", "pixels", "server", "signals", "telemetry"]),
+    (
+        "main",
+        &["cli", "config", "gpu_info", "healthcheck", "maintain", "pixels", "sandbox", "server", "signals", "telemetry"],
+    ),
     ("lib", &[]),
     // Wiring.
-    ("app", &["config", "service", "codec", "pixels", "store", "repo", "domain"]),
-    ("cli", &["pixels", "domain"]),
-    ("config", &["cli", "pixels", "domain"]),
+    ("app", &["config", "service", "sandbox", "codec", "pixels", "store", "repo", "domain"]),
+    ("cli", &["sandbox", "pixels", "domain"]),
+    ("config", &["cli", "sandbox", "pixels", "domain"]),
     ("gpu_info", &["cli", "pixels"]),
     ("healthcheck", &["cli"]),
     ("maintain", &["app", "cli", "config", "service", "store", "repo"]),
@@ -28,7 +31,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Layers.
     ("server", &["app", "config", "http", "service", "codec", "pixels", "store", "repo", "domain"]),
     ("http", &["app", "service", "codec", "pixels", "store", "repo", "domain"]),
-    ("service", &["codec", "pixels", "store", "repo", "domain"]),
+    ("service", &["sandbox", "codec", "pixels", "store", "repo", "domain"]),
+    ("sandbox", &["codec", "pixels", "domain"]),
     ("codec", &["pixels", "domain"]),
     ("pixels", &["domain"]),
     ("store", &["domain"]),
@@ -48,13 +52,16 @@ const HOMES: &[(&str, &[&str])] = &[
     ("indicatif", &["src/maintain"]),
     ("image_webp", &["src/codec"]),
     ("jpeg_encoder", &["src/codec"]),
+    ("landlock", &["src/sandbox"]),
+    ("libc", &["src/sandbox"]),
     ("moxcms", &["src/codec"]),
     ("prometheus_client", &["src/http"]),
     ("re_rav1d", &["src/codec/avif"]),
     ("quick_cache", &["src/http/hot", "src/service/quota"]),
     ("reqwest", &["src/service/fetch"]),
     ("resvg", &["src/codec/svg"]),
-    ("rustix", &["src/service/pool"]),
+    ("rustix", &["src/sandbox", "src/service/pool"]),
+    ("seccompiler", &["src/sandbox"]),
     ("simplecss", &["src/codec/svg"]),
     ("sled", &["src/repo/sled"]),
     ("wgpu", &["src/pixels/gpu"]),

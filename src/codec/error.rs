@@ -1,5 +1,7 @@
 //! Why bytes did not become a picture, or a picture bytes; in sentences for the person who sent them.
 
+use std::borrow::Cow;
+
 /// Everything that can go wrong between bytes and pixels. `format` is a name for people: "JPEG", "PNG", ...
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
@@ -70,7 +72,7 @@ pub enum CodecError {
         /// Its format.
         format: &'static str,
         /// Parts of which kind, many of them.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// How many there are; at least so many where counting stopped there.
         got: u64,
         /// How many are allowed.
@@ -115,6 +117,20 @@ pub enum CodecError {
     Panicked {
         /// Whose codec.
         format: &'static str,
+    },
+    /// The decoder ended its process, or gave back what is no picture; with this file as its cause, in a process of its own.
+    #[error("the {format} decoder crashed on this image")]
+    Crashed {
+        /// Whose decoder.
+        format: &'static str,
+        /// How it ended.
+        how: String,
+    },
+    /// There is no process to decode in: no fault of the file.
+    #[error("a decoder could not be started: {cause}")]
+    NoDecoder {
+        /// Why not.
+        cause: String,
     },
     /// The deadline passed.
     #[error("the image took too long to process")]

@@ -32,6 +32,41 @@ pub enum InputFormat {
 }
 
 impl InputFormat {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::Webp,
+        Self::Gif,
+        Self::Avif,
+        Self::Heic,
+        Self::Jxl,
+        Self::Bmp,
+        Self::Tiff,
+        Self::Ico,
+        Self::Qoi,
+        Self::Pnm,
+        Self::Svg,
+    ];
+
+    /// Whether it is to be decoded in a process of its own, where there is a sandbox: its decoder is a port of C (AVIF), has `unsafe` in
+    /// its buffers (JPEG XL), or cannot be stopped within a picture (HEIC, SVG). docs/codecs.md has the measurements.
+    #[must_use]
+    pub const fn is_apart(self) -> bool {
+        match self {
+            Self::Avif | Self::Heic | Self::Jxl | Self::Svg => true,
+            Self::Jpeg
+            | Self::Png
+            | Self::Webp
+            | Self::Gif
+            | Self::Bmp
+            | Self::Tiff
+            | Self::Ico
+            | Self::Qoi
+            | Self::Pnm => false,
+        }
+    }
+
     /// The name for people.
     #[must_use]
     pub const fn name(self) -> &'static str {

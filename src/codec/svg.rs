@@ -32,7 +32,7 @@ const MAX_WORK: u64 = 5_000_000_000;
 const UNSIZED: f32 = 1024.0;
 
 fn too_complex(what: &'static str, got: u64, max: u64) -> CodecError {
-    CodecError::TooComplex { format: NAME, what, got, max }
+    CodecError::TooComplex { format: NAME, what: what.into(), got, max }
 }
 
 /// The picture as RGB, or RGBA with straight alpha where something shows through. In sRGB.

@@ -269,7 +269,10 @@ impl From<CodecError> for ApiError {
             CodecError::TimedOut => Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", msg),
             // Caused by the picture, and contained: the client's file is at fault as far as the client can tell.
             CodecError::Panicked { .. } => Self { cause: Some(msg.clone()), ..Self::bad("damaged-image", msg) },
-            CodecError::Encode { .. } => Self::internal(msg),
+            CodecError::Crashed { how, .. } => {
+                Self { cause: Some(format!("{msg}: {how}")), ..Self::bad("damaged-image", msg) }
+            }
+            CodecError::NoDecoder { .. } | CodecError::Encode { .. } => Self::internal(msg),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     codec::{self, Budget},
     domain::{Alias, DeleteToken, Details, Hash, OutputFormat},
     repo::{NewAlias, OriginalRecord, Repo, UploadKey},
+    sandbox::{self, Sandbox},
     store::{Staged, Staging, StagingError, StagingFile, Store, StoreKey},
 };
 
@@ -104,6 +105,7 @@ pub struct Ingest {
     pool: Arc<Pool>,
     locks: Arc<HashLocks>,
     proxies: Arc<Proxies>,
+    sandbox: Option<Arc<Sandbox>>,
 }
 
 impl Ingest {
@@ -116,8 +118,9 @@ impl Ingest {
         pool: Arc<Pool>,
         locks: Arc<HashLocks>,
         proxies: Arc<Proxies>,
+        sandbox: Option<Arc<Sandbox>>,
     ) -> Self {
-        Self { options, staging, store, repo, pool, locks, proxies }
+        Self { options, staging, store, repo, pool, locks, proxies, sandbox }
     }
 
     /// Begins a file that will be streamed in; it refuses to grow past the size limit.
@@ -234,19 +237,27 @@ impl Ingest {
             // The size stands further back: whatever it is, it is under the limit or refused.
             Err(_further_back) => options.budget.max_pixels.saturating_mul(4),
         };
+        let sandbox = self.sandbox.clone().filter(|_| codec::is_apart(&head));
+        let child_bytes = sandbox::child_bytes(sandbox.as_deref(), size_bytes);
         drop(head);
         // The client sent for as long as it liked: the time of the job begins when all is there.
         self.pool
-            .reserve(Class::Upload, decoded_bytes.saturating_add(size_bytes), self.pool.deadline())
+            .reserve(
+                Class::Upload,
+                decoded_bytes.saturating_add(size_bytes).saturating_add(child_bytes),
+                self.pool.deadline(),
+            )
             .await?
             .run(move |stop| {
                 let bytes = upload.read_blocking().map_err(unreadable(&upload))?;
                 let budget = Budget { deadline: stop.deadline(), ..options.budget };
+                let decoder = sandbox::decoder(sandbox.as_deref(), stop);
+                let apart = decoder.as_ref().map(|decoder| decoder as codec::Apart<'_>);
                 let (ingested, seen) = match rules {
                     Rules::Validate => {
-                        codec::ingest_seeing(bytes, options.convert, |details| proxies.scale(details), &budget)?
+                        codec::ingest_seeing(bytes, options.convert, |details| proxies.scale(details), apart, &budget)?
                     }
-                    Rules::Trust => (codec::accept(bytes, &budget)?, None),
+                    Rules::Trust => (codec::accept_by(bytes, apart, &budget)?, None),
                 };
                 let proxy = seen.map(Proxy::from).and_then(|proxy| proxies.hold(&proxy));
                 let staged = staging.write_pieces_blocking(std::iter::once(ingested.stored.as_slice()))?;

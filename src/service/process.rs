@@ -36,6 +36,7 @@ use crate::{
     domain::{Format, Hash, OutputFormat, Variant, VariantKey},
     pixels::{Engines, Op, Orientation, Picture, Plan, PlanError, PlanLimits, Size, Stop, exec, plan},
     repo::VariantRecord,
+    sandbox::{self, Sandbox},
     store::{Store, StoreKey},
 };
 
@@ -134,6 +135,7 @@ pub struct Process {
     pool: Arc<Pool>,
     proxies: Arc<Proxies>,
     quota: Quota,
+    sandbox: Option<Arc<Sandbox>>,
     /// By picture, variant and how often all variants were dropped: who asks after that joins no computation that looked at a row before it.
     flight: Flight<(Hash, VariantKey, u64), Result<Made, ServiceError>>,
     dropped: AtomicU64,
@@ -149,10 +151,11 @@ impl Process {
         engines: Arc<Engines>,
         pool: Arc<Pool>,
         proxies: Arc<Proxies>,
+        sandbox: Option<Arc<Sandbox>>,
     ) -> Self {
         let late = Arc::new(Late::new(pool.workers()));
         let (flight, dropped, quota) = (Flight::default(), AtomicU64::new(0), Quota::new(options.quota));
-        Self { options, store, cache, engines, pool, proxies, quota, flight, dropped, late }
+        Self { options, store, cache, engines, pool, proxies, quota, sandbox, flight, dropped, late }
     }
 
     /// What a request for `variant` is answered with: the variant, but for an AVIF that is not there and not made within its
@@ -388,6 +391,8 @@ impl Process {
         let frame_bytes = 4 * (pixels + plan.output().pixels());
         let written_bytes = u64::from(details.frames) * plan.output().pixels();
         let peak_bytes = if moves { peak_bytes + 2 * frame_bytes + written_bytes } else { peak_bytes };
+        let sandbox = self.sandbox.as_deref().filter(|_| details.format == Format::Avif);
+        let peak_bytes = peak_bytes + sandbox::child_bytes(sandbox, original.record.size_bytes);
         // A proxy is there as pixels and as a file.
         let proxy_bytes = wanted.map_or(0, |by| 8 * plan.source().divided(by).pixels());
         // By then the decoder holds nothing any more.
@@ -434,9 +439,11 @@ impl Process {
         let (engines, options, work) = (Arc::clone(&self.engines), self.options.clone(), Arc::clone(work));
         let format = work.variant.format();
         let settings = options.encoders.of(format, work.variant.quality());
-        let proxies = Arc::clone(&self.proxies);
+        let (proxies, sandbox) = (Arc::clone(&self.proxies), self.sandbox.clone());
         reservation
             .run(move |stop| {
+                let decoder = sandbox::decoder(sandbox.as_deref(), stop);
+                let apart = decoder.as_ref().map(|decoder| decoder as codec::Apart<'_>);
                 let budget = Budget { deadline: stop.deadline(), ..options.budget };
                 if work.moves {
                     let animated = codec::animate(&bytes, format, settings, &budget, |frame| {
@@ -448,7 +455,7 @@ impl Process {
                 }
                 let divide = |decoded, by| divided(decoded, by, &options.plan, &engines, stop);
                 let Some(Ready { picture, plan, proxy }) =
-                    decode(&bytes, &budget, &work, &options.plan, source, divide)?
+                    decode(&bytes, (apart, &budget), &work, &options.plan, source, divide)?
                 else {
                     return Ok(None);
                 };
@@ -542,7 +549,7 @@ struct Ready {
 /// a pixel at most of [`DECODE_BYTES_A_PIXEL`] and of the 4 in the plan.
 fn decode(
     bytes: &[u8],
-    budget: &Budget,
+    (apart, budget): (Option<codec::Apart<'_>>, &Budget),
     work: &Work,
     limits: &PlanLimits,
     source: Source,
@@ -551,7 +558,7 @@ fn decode(
     let plan = &work.plan;
     let decoded = match source {
         Source::Divided => codec::decode_divided(bytes, work.scale(), budget)?,
-        Source::Any => Some(codec::decode_for_engine(bytes, work.scale(), budget)?),
+        Source::Any => Some(codec::decode_for_engine_by(bytes, work.scale(), apart, budget)?),
     };
     let Some(decoded) = decoded else { return Ok(None) };
     if let Some(divisor) = work.wanted {
@@ -575,7 +582,7 @@ fn decode(
     match source {
         Source::Divided => Ok(None),
         Source::Any => {
-            let picture = Picture::Packed(codec::decode(bytes, budget)?);
+            let picture = Picture::Packed(codec::decode_by(bytes, apart, budget)?);
             Ok(Some(Ready { picture, plan: plan.clone(), proxy: None }))
         }
     }

@@ -69,6 +69,7 @@ fn options_that_make_no_sense_are_named_and_nothing_starts() {
         &["--max-file-size", "-1"],
         &["--max-file-size", "0"],
         &["--backend", "magic"],
+        &["--sandbox", "maybe"],
         &["--unknown"],
         &["stray"],
         &["--config", "/nonexistent/glimt.toml"],

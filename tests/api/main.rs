@@ -41,6 +41,7 @@ mod races;
 mod raw;
 mod remote;
 mod restart;
+mod sandbox;
 mod stored;
 mod tls;
 mod upload;

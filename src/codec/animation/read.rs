@@ -44,12 +44,12 @@ impl<'a> Frames<'a> {
             count: 1,
         };
         let Opened::Served(_, served) = codec::open(bytes, true)? else {
-            return Ok(still(codec::decode_unguarded(bytes, budget)?));
+            return Ok(still(codec::decode_unguarded(bytes, None, budget)?));
         };
         codec::check(&served, budget)?;
         let walked = served.walked();
         if walked.frames < 2 {
-            return Ok(still(codec::decode_unguarded(bytes, budget)?));
+            return Ok(still(codec::decode_unguarded(bytes, None, budget)?));
         }
         let mut profile = walked.profile(bytes, budget.max_profile_bytes);
         let regular = walked.regular(bytes);
@@ -61,7 +61,7 @@ impl<'a> Frames<'a> {
                 profile = unpacked;
                 Player::Png(Box::new(player))
             }
-            Served::Jpeg(_) | Served::Avif(_) => return Ok(still(codec::decode_unguarded(bytes, budget)?)),
+            Served::Jpeg(_) | Served::Avif(_) => return Ok(still(codec::decode_unguarded(bytes, None, budget)?)),
         };
         let conversion = icc::conversion(profile.as_deref(), 4);
         Ok(Self { player, name, conversion, orientation: walked.orientation, count: walked.frames })

@@ -71,7 +71,7 @@ fn damaged(cause: impl std::fmt::Display) -> CodecError {
 }
 
 fn too_complex(what: &'static str, got: u64, max: u64) -> CodecError {
-    CodecError::TooComplex { format: NAME, what, got, max }
+    CodecError::TooComplex { format: NAME, what: what.into(), got, max }
 }
 
 /// Reads the decoder's record of an item, the sequence parameter set in it, and goes through the item's data.
