@@ -151,14 +151,18 @@ impl App {
         let proxies =
             Arc::new(Proxies::new(config.proxy_size_px, Arc::clone(&store), Arc::clone(&repo), Arc::clone(&locks)));
         let ingest = Arc::new(Ingest::new(
-            IngestOptions { convert: config.format, max_file_size_bytes: config.max_file_size_bytes, budget },
+            IngestOptions {
+                convert: config.format,
+                max_file_size_bytes: config.max_file_size_bytes,
+                budget,
+                sandbox: sandbox.clone(),
+            },
             staging,
             Arc::clone(&store),
             Arc::clone(&repo),
             Arc::clone(&pool),
             Arc::clone(&locks),
             Arc::clone(&proxies),
-            sandbox.clone(),
         ));
         let tickets = Arc::new(Tickets::default());
         let cache = Arc::new(Cache::new(
@@ -175,6 +179,7 @@ impl App {
         let process = Arc::new(Process::new(
             ProcessOptions {
                 budget,
+                sandbox,
                 plan: PlanLimits::default(),
                 encoders: config.encoders,
                 avif_budget: config.avif_budget,
@@ -185,7 +190,6 @@ impl App {
             Arc::clone(&engines),
             Arc::clone(&pool),
             Arc::clone(&proxies),
-            sandbox,
         ));
         let fetcher = Fetcher::new(FetchOptions {
             allow: config.download_allow.clone(),

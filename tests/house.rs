@@ -16,7 +16,18 @@ use std::{
 const ARROWS: &[(&str, &[&str])] = &[
     (
         "main",
-        &["cli", "config", "gpu_info", "healthcheck", "maintain", "pixels", "sandbox", "server", "signals", "telemetry"],
+        &[
+            "cli",
+            "config",
+            "gpu_info",
+            "healthcheck",
+            "maintain",
+            "pixels",
+            "sandbox",
+            "server",
+            "signals",
+            "telemetry",
+        ],
     ),
     ("lib", &[]),
     // Wiring.

@@ -31,6 +31,8 @@ pub struct IngestOptions {
     pub max_file_size_bytes: u64,
     /// Limits of the decoders.
     pub budget: Budget,
+    /// Where some of them run, if not here.
+    pub sandbox: Option<Arc<Sandbox>>,
 }
 
 /// The rules one picture is taken in under.
@@ -105,7 +107,6 @@ pub struct Ingest {
     pool: Arc<Pool>,
     locks: Arc<HashLocks>,
     proxies: Arc<Proxies>,
-    sandbox: Option<Arc<Sandbox>>,
 }
 
 impl Ingest {
@@ -118,9 +119,8 @@ impl Ingest {
         pool: Arc<Pool>,
         locks: Arc<HashLocks>,
         proxies: Arc<Proxies>,
-        sandbox: Option<Arc<Sandbox>>,
     ) -> Self {
-        Self { options, staging, store, repo, pool, locks, proxies, sandbox }
+        Self { options, staging, store, repo, pool, locks, proxies }
     }
 
     /// Begins a file that will be streamed in; it refuses to grow past the size limit.
@@ -237,7 +237,7 @@ impl Ingest {
             // The size stands further back: whatever it is, it is under the limit or refused.
             Err(_further_back) => options.budget.max_pixels.saturating_mul(4),
         };
-        let sandbox = self.sandbox.clone().filter(|_| codec::is_apart(&head));
+        let sandbox = options.sandbox.clone().filter(|_| codec::is_apart(&head));
         let child_bytes = sandbox::child_bytes(sandbox.as_deref(), size_bytes);
         drop(head);
         // The client sent for as long as it liked: the time of the job begins when all is there.

@@ -62,6 +62,8 @@ const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 pub struct ProcessOptions {
     /// Limits of the decoders.
     pub budget: Budget,
+    /// Where some of them run, if not here.
+    pub sandbox: Option<Arc<Sandbox>>,
     /// Limits of the plans.
     pub plan: PlanLimits,
     /// How variants are encoded.
@@ -135,7 +137,6 @@ pub struct Process {
     pool: Arc<Pool>,
     proxies: Arc<Proxies>,
     quota: Quota,
-    sandbox: Option<Arc<Sandbox>>,
     /// By picture, variant and how often all variants were dropped: who asks after that joins no computation that looked at a row before it.
     flight: Flight<(Hash, VariantKey, u64), Result<Made, ServiceError>>,
     dropped: AtomicU64,
@@ -151,11 +152,10 @@ impl Process {
         engines: Arc<Engines>,
         pool: Arc<Pool>,
         proxies: Arc<Proxies>,
-        sandbox: Option<Arc<Sandbox>>,
     ) -> Self {
         let late = Arc::new(Late::new(pool.workers()));
         let (flight, dropped, quota) = (Flight::default(), AtomicU64::new(0), Quota::new(options.quota));
-        Self { options, store, cache, engines, pool, proxies, quota, sandbox, flight, dropped, late }
+        Self { options, store, cache, engines, pool, proxies, quota, flight, dropped, late }
     }
 
     /// What a request for `variant` is answered with: the variant, but for an AVIF that is not there and not made within its
@@ -391,7 +391,7 @@ impl Process {
         let frame_bytes = 4 * (pixels + plan.output().pixels());
         let written_bytes = u64::from(details.frames) * plan.output().pixels();
         let peak_bytes = if moves { peak_bytes + 2 * frame_bytes + written_bytes } else { peak_bytes };
-        let sandbox = self.sandbox.as_deref().filter(|_| details.format == Format::Avif);
+        let sandbox = self.options.sandbox.as_deref().filter(|_| details.format == Format::Avif);
         let peak_bytes = peak_bytes + sandbox::child_bytes(sandbox, original.record.size_bytes);
         // A proxy is there as pixels and as a file.
         let proxy_bytes = wanted.map_or(0, |by| 8 * plan.source().divided(by).pixels());
@@ -439,10 +439,10 @@ impl Process {
         let (engines, options, work) = (Arc::clone(&self.engines), self.options.clone(), Arc::clone(work));
         let format = work.variant.format();
         let settings = options.encoders.of(format, work.variant.quality());
-        let (proxies, sandbox) = (Arc::clone(&self.proxies), self.sandbox.clone());
+        let proxies = Arc::clone(&self.proxies);
         reservation
             .run(move |stop| {
-                let decoder = sandbox::decoder(sandbox.as_deref(), stop);
+                let decoder = sandbox::decoder(options.sandbox.as_deref(), stop);
                 let apart = decoder.as_ref().map(|decoder| decoder as codec::Apart<'_>);
                 let budget = Budget { deadline: stop.deadline(), ..options.budget };
                 if work.moves {

@@ -1,6 +1,7 @@
 //! The formats that are read only where their features are on, through the codec and through the program built with them.
 #![cfg(test)]
 
+mod apart;
 #[expect(dead_code, reason = "what the stories of tests/api need, of which some is needed here")]
 #[path = "../api/binary.rs"]
 mod binary;
