@@ -114,7 +114,7 @@ pub enum SandboxError {
 pub fn decoder<'a>(
     sandbox: Option<&'a Sandbox>,
     stop: &'a Stop,
-) -> Option<impl Fn(&[u8], &Budget) -> Result<Pixmap, CodecError> + use<'a>> {
+) -> Option<impl Fn(&[u8], &Budget) -> Result<Pixmap, CodecError>> {
     sandbox.map(|sandbox| move |bytes: &[u8], budget: &Budget| sandbox.decode(bytes, budget, stop))
 }
 
