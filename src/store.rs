@@ -8,6 +8,7 @@ use futures_util::stream::BoxStream;
 pub mod fs;
 pub mod key;
 pub mod memory;
+mod room;
 pub mod staging;
 #[cfg(test)]
 pub(crate) mod suite;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::room;
 use crate::domain::Hash;
 
 /// Bytes gathered before a write goes to the operating system.
@@ -30,6 +31,8 @@ pub struct StagingFile {
     temporary: Temporary,
     hasher: Sha256,
     size_bytes: u64,
+    /// Bytes there were when room was last looked for.
+    looked_bytes: u64,
     max_bytes: u64,
 }
 
@@ -133,12 +136,14 @@ impl Staging {
     /// [`StagingError::Io`] when it cannot be created.
     pub async fn begin(&self, max_bytes: u64) -> Result<StagingFile, StagingError> {
         let temporary = self.name();
+        room::check(&self.folder, room::LOOK_BYTES).map_err(failed("creating", &temporary.path))?;
         let file = tokio::fs::File::create_new(&temporary.path).await.map_err(failed("creating", &temporary.path))?;
         Ok(StagingFile {
             file: tokio::io::BufWriter::with_capacity(BUFFER_BYTES, file),
             temporary,
             hasher: Sha256::new(),
             size_bytes: 0,
+            looked_bytes: 0,
             max_bytes,
         })
     }
@@ -159,6 +164,7 @@ impl Staging {
         let mut hasher = Sha256::new();
         let mut size_bytes = 0;
         for piece in pieces {
+            room::check(&self.folder, piece.len() as u64).map_err(failed("writing", path))?;
             hasher.update(piece);
             size_bytes += piece.len() as u64;
             file.write_all(piece).map_err(failed("writing", path))?;
@@ -169,6 +175,7 @@ impl Staging {
 
     /// Writes `bytes` to a file whose hash nobody asks for. Blocks on file calls.
     pub(super) fn write_blocking(&self, bytes: &[u8]) -> io::Result<Temporary> {
+        room::check(&self.folder, bytes.len() as u64)?;
         let temporary = self.name();
         fs::File::create_new(&temporary.path)?.write_all(bytes)?;
         Ok(temporary)
@@ -190,6 +197,11 @@ impl StagingFile {
         let got = self.size_bytes + piece.len() as u64;
         if got > self.max_bytes {
             return Err(StagingError::TooLarge { got, max: self.max_bytes });
+        }
+        if got - self.looked_bytes >= room::LOOK_BYTES {
+            let folder = self.temporary.path.parent().unwrap_or(Path::new("."));
+            room::check(folder, room::LOOK_BYTES).map_err(failed("writing", &self.temporary.path))?;
+            self.looked_bytes = got;
         }
         self.hasher.update(piece);
         self.size_bytes = got;
