@@ -6,6 +6,7 @@
 //! file system with a journal is.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::{DirEntryExt as _, MetadataExt as _},
@@ -24,15 +25,24 @@ struct Cut<'a> {
     /// In so many cases of a hundred what is live is taken, though it was not synced.
     live_percent: u64,
     seed: u64,
+    doubts: Cell<Doubts>,
+}
+
+/// What was not synced and so might have been one or the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Doubts {
+    pub(crate) entries: usize,
+    pub(crate) pages: usize,
 }
 
 /// Makes `out` what is left of `data` after a cut.
-pub(crate) fn cut(data: &Path, shadow: &Path, out: &Path, live_percent: u64, seed: u64) {
+pub(crate) fn cut(data: &Path, shadow: &Path, out: &Path, live_percent: u64, seed: u64) -> Doubts {
     let mut live = BTreeMap::new();
     note(data, &mut live);
     let root = fs::metadata(data).unwrap().ino();
-    let cut = Cut { shadow, live, live_percent, seed };
+    let cut = Cut { shadow, live, live_percent, seed, doubts: Cell::default() };
     cut.folder(root, out);
+    cut.doubts.get()
 }
 
 /// Notes where each file and folder from `path` on lies.
@@ -68,6 +78,11 @@ fn entries(folder: &Path) -> BTreeMap<String, u64> {
 }
 
 impl Cut<'_> {
+    fn doubt(&self, entries: usize, pages: usize) {
+        let before = self.doubts.get();
+        self.doubts.set(Doubts { entries: before.entries + entries, pages: before.pages + pages });
+    }
+
     fn random(&self, inode: u64) -> Random {
         let mut random = Random::new(self.seed ^ inode << 20);
         random.next();
@@ -91,6 +106,7 @@ impl Cut<'_> {
         let names: BTreeSet<&String> = synced.keys().chain(live.keys()).collect();
         let mut random = self.random(inode);
         for name in names {
+            self.doubt(usize::from(synced.get(name) != live.get(name)), 0);
             let takes_live = random.percent(self.live_percent);
             let Some(target) = (if takes_live { &live } else { &synced }).get(name) else { continue };
             let is_folder = self.live.get(target).is_some_and(|path| path.is_dir())
@@ -108,6 +124,13 @@ impl Cut<'_> {
         let live = self.live.get(&inode).map(fs::read);
         // What was unlinked and not synced away is still under its pin; what never was synced and is gone has no bytes.
         let live = live.unwrap_or_else(|| fs::read(self.shadow.join(format!("pin-{inode}")))).unwrap_or_default();
+        let pages = |bytes: &[u8]| bytes.len().div_ceil(PAGE_BYTES);
+        let page = |bytes: &[u8], at: usize| {
+            let from = (at * PAGE_BYTES).min(bytes.len());
+            bytes[from..bytes.len().min(from + PAGE_BYTES)].to_vec()
+        };
+        let all = 0..pages(&synced).max(pages(&live));
+        self.doubt(0, all.filter(|at| page(&synced, *at) != page(&live, *at)).count());
         mixed(&synced, &live, self.live_percent, &mut self.random(inode))
     }
 }

@@ -25,6 +25,9 @@ fn kill_9_loses_nothing_that_was_acknowledged_and_brings_nothing_back() {
             std::thread::sleep(Duration::from_millis(millis));
             server.kill();
         });
+        if round % 3 == 0 {
+            Server::start_and_kill(&data, Duration::from_millis(random.below(60)));
+        }
         server = Server::start(&data);
         ledger.check(&mut server.client(), &mut random, 50);
         ledger.is_clean(&format!("round {round}, killed after {millis} ms"));

@@ -6,7 +6,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use crate::{
-    cut::{all_is_synced, cut},
+    cut::{Doubts, all_is_synced, cut},
     ledger::Ledger,
     load,
     pictures::Random,
@@ -17,15 +17,18 @@ use crate::{
 /// After so many cuts the next data directory is a new one: each start reads all of it.
 const CUTS_OF_ONE: u64 = 10;
 
+/// How long a sync takes.
+const SYNC_MICROS: &str = "1500";
+
 /// Serves clients on `data` for a while, kills the server, and puts in the place of `data` what a cut leaves of it.
-fn cut_off(data: &Path, library: &Path, ledger: Ledger, round: u64, tune: &Tune) -> Ledger {
+fn cut_off(data: &Path, library: &Path, ledger: Ledger, round: u64, tune: &Tune) -> (Ledger, Doubts) {
     let shadow = data.with_file_name(format!("shadow-{round}"));
     fs::create_dir_all(data).unwrap();
     let data = &data.canonicalize().unwrap();
     all_is_synced(data, &shadow);
     let mut server = Server::start_with(data, |command| {
         shim::load(command, library, data);
-        command.env("SHIM_SHADOW", &shadow);
+        command.env("SHIM_SHADOW", &shadow).env("SHIM_MICROS", SYNC_MICROS);
         if let Some(ignored) = tune.ignored {
             command.env("SHIM_IGNORE", ignored);
         }
@@ -35,11 +38,11 @@ fn cut_off(data: &Path, library: &Path, ledger: Ledger, round: u64, tune: &Tune)
         server.kill();
     });
     let left = data.with_file_name(format!("left-{round}"));
-    cut(data, &shadow, &left, tune.live_percent, round);
+    let doubts = cut(data, &shadow, &left, tune.live_percent, round);
     fs::remove_dir_all(data).unwrap();
     fs::remove_dir_all(&shadow).unwrap();
     fs::rename(&left, data).unwrap();
-    ledger
+    (ledger, doubts)
 }
 
 /// How a round goes.
@@ -54,7 +57,7 @@ fn a_power_cut_loses_nothing_that_was_acknowledged_and_brings_nothing_back() {
     let Some(library) = shim() else { return };
     let cuts = number("CUTS", 6);
     let mut random = Random::new(std::process::id().into());
-    let (mut uploads, mut deletes, mut rebuilt) = (0, 0, 0);
+    let (mut uploads, mut deletes, mut rebuilt, mut doubts) = (0, 0, 0, Doubts::default());
     for start in (0..cuts).step_by(usize::try_from(CUTS_OF_ONE).unwrap()) {
         let home = home();
         let data = home.path().join("data");
@@ -62,7 +65,11 @@ fn a_power_cut_loses_nothing_that_was_acknowledged_and_brings_nothing_back() {
         for round in start..(start + CUTS_OF_ONE).min(cuts) {
             let after = Duration::from_millis(random.below(1200));
             let live_percent = [0, 50, 90, 20][usize::try_from(round % 4).unwrap()];
-            ledger = cut_off(&data, library, ledger, round, &Tune { after, live_percent, ignored: None });
+            let (after_it, doubt) =
+                cut_off(&data, library, ledger, round, &Tune { after, live_percent, ignored: None });
+            ledger = after_it;
+            doubts.entries += doubt.entries;
+            doubts.pages += doubt.pages;
             let server = Server::start(&data);
             rebuilt += usize::from(server.log().contains("rebuilt from the journal"));
             ledger.check(&mut server.client(), &mut random, usize::MAX);
@@ -80,7 +87,9 @@ fn a_power_cut_loses_nothing_that_was_acknowledged_and_brings_nothing_back() {
         deletes += ledger.deletes;
     }
     println!(
-        "power: {cuts} cuts: {uploads} uploads and {deletes} deletes acknowledged, 0 lost, 0 resurrected; the index was rebuilt {rebuilt} times"
+        "power: {cuts} cuts, {} entries and {} pages not synced, the index rebuilt {rebuilt} times: {uploads} uploads and {deletes} \
+         deletes acknowledged, 0 lost, 0 resurrected (the first would have ended this)",
+        doubts.entries, doubts.pages,
     );
     assert!(uploads > 50 && deletes > 10, "too few to show anything: {uploads}, {deletes}");
 }
@@ -106,7 +115,7 @@ fn is_found_out(ignored: &'static str) {
     let mut ledger = Ledger::default();
     for round in 0..5 {
         let tune = Tune { after: Duration::from_millis(700), live_percent: 0, ignored: Some(ignored) };
-        ledger = cut_off(&data, library, ledger, round, &tune);
+        (ledger, _) = cut_off(&data, library, ledger, round, &tune);
         // It may not even start.
         let Ok(server) = Server::try_start(&data, |_| {}) else { return };
         ledger.check(&mut server.client(), &mut Random::new(1), usize::MAX);

@@ -113,6 +113,16 @@ impl Server {
         Ok(Self { child, addr, log: log.to_owned() })
     }
 
+    /// Starts on `data` and ends it without a warning after so long: it may still be reading what it finds.
+    pub(crate) fn start_and_kill(data: &Path, after: Duration) {
+        let mut command = Command::new(program());
+        settings(&mut command, data);
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(after);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::new(self.addr)
     }

@@ -14,7 +14,8 @@
  *    The harness is free to take what is live for any entry and page, which is the same from the other side. Not followed, since the
  *    program has none of them below that folder: mmap, O_DIRECT, io_uring, links, and syncs of a whole file system. sync_file_range
  *    is no sync of anything, so it is let through.
- *    SHIM_IGNORE is "files" or "folders": those are then not synced, and nobody is told.
+ *    SHIM_IGNORE is "files" or "folders": those are then not synced, and nobody is told. A sync takes SHIM_MICROS, as on a disk: else the
+ *    time in which something is written and not yet synced would hardly ever be met.
  *
  * 2. Calls that fail. A fault is "<kind> <from> <count> <errno> <where>": of the calls of the kind on paths that contain <where> ("/" is
  *    all), those from the from-th on fail, so many of them. Kinds are write, sync, open (for writing), rename, mkdir, unlink, truncate.
@@ -47,6 +48,7 @@ struct fault {
 static const char *root, *shadow, *control, *fired, *ignored;
 static struct fault planned;
 static atomic_long seen;
+static useconds_t micros;
 static pthread_mutex_t syncing = PTHREAD_MUTEX_INITIALIZER;
 
 static int read_fault(const char *text, struct fault *fault) {
@@ -60,6 +62,8 @@ __attribute__((constructor)) static void begin(void) {
     fired = getenv("SHIM_FIRED");
     ignored = getenv("SHIM_IGNORE");
     if (plan != NULL && !read_fault(plan, &planned)) abort();
+    const char *length = getenv("SHIM_MICROS");
+    if (length != NULL) micros = (useconds_t)atoi(length);
     root = getenv("SHIM_ROOT");
 }
 
@@ -184,6 +188,7 @@ static int sync_to_shadow(int fd, const char *path) {
     if (syscall(SYS_fstat, fd, &about) != 0) return -1;
     int is_folder = S_ISDIR(about.st_mode);
     if (ignored != NULL && strcmp(ignored, is_folder ? "folders" : "files") == 0) return 0;
+    if (micros > 0) usleep(micros);
     pthread_mutex_lock(&syncing);
     snprintf(beside, sizeof beside, "%s/new", shadow);
     snprintf(to, sizeof to, "%s/%lu%s", shadow, (unsigned long)about.st_ino, is_folder ? ".dir" : "");

@@ -51,7 +51,7 @@ fn make(data: &Path, images: u64) {
 
 #[test]
 fn a_start_with_many_images() {
-    let images = number("IMAGES", 2000);
+    let images = number("IMAGES", 500);
     let home = home();
     let data = home.path().join("data");
     make(&data, images);
