@@ -3,7 +3,13 @@
 .DEFAULT_GOAL := help
 TIME := 60
 FEATURES := heic,svg
-.PHONY: help run test lint deny bench bench-libjpeg bench-peers fuzz
+ROUNDS := 200
+CUTS := 100
+FAULTS := 120
+STEPS := 10000
+IMAGES := 100000
+MINUTES := 30
+.PHONY: help run test lint deny bench bench-libjpeg bench-peers fuzz faults
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,3 +44,7 @@ bench-peers: ## Beside oximg, sharp, ipx, thumbor and nginx, on the photos in PH
 
 fuzz: ## Random input, a minute for each target (TIME=60); needs cargo-fuzz. See fuzz/README.md.
 	TIME=$(TIME) scripts/fuzz
+
+faults: ## Kills, power cuts, full disks, calls that fail, a model, starts, a soak; an hour (ROUNDS CUTS FAULTS STEPS IMAGES MINUTES; GLIMT_BIN=program).
+	ROUNDS=$(ROUNDS) CUTS=$(CUTS) FAULTS=$(FAULTS) STEPS=$(STEPS) IMAGES=$(IMAGES) MINUTES=$(MINUTES) \
+		cargo test --locked --test faults -- --nocapture --test-threads=1

@@ -158,6 +158,7 @@ fn mixed(synced: &[u8], live: &[u8], live_percent: u64, random: &mut Random) -> 
 
 #[test]
 fn a_cut_takes_what_was_synced_and_any_part_of_the_rest() {
+    type Files = [Option<Vec<u8>>; 6];
     let home = crate::server::home();
     let (data, shadow) = (home.path().join("data"), home.path().join("shadow"));
     fs::create_dir_all(data.join("inner")).unwrap();
@@ -185,12 +186,12 @@ fn a_cut_takes_what_was_synced_and_any_part_of_the_rest() {
     assert!(new.is_some() && changed.unwrap().starts_with(&[2; PAGE_BYTES]));
     let mixed: Vec<_> = (0..40).map(|seed| after(50, seed)).collect();
     assert!(mixed.iter().all(|[kept, ..]| *kept == old), "what was synced and not changed is always there");
-    let seen = |is_so: &dyn Fn(&[Option<Vec<u8>>; 6]) -> bool| mixed.iter().filter(|files| is_so(files)).count() > 2;
-    assert!(seen(&|files| files[1].is_some() && files[2].is_some()), "both names");
-    assert!(seen(&|files| files[1].is_none() && files[2].is_none()), "neither");
-    assert!(seen(&|files| files[3].is_some()) && seen(&|files| files[3].is_none()));
-    assert!(seen(&|files| files[4].as_deref() == Some(b"")), "an entry without its bytes");
-    let is_torn = |bytes: &Vec<u8>| bytes.contains(&1) && bytes.contains(&2);
-    assert!(seen(&|files| files[5].as_ref().is_some_and(is_torn)), "pages of both");
-    assert!(seen(&|files| files[5].as_ref().is_some_and(|bytes| bytes.len() % PAGE_BYTES > 0)), "a length between");
+    let seen = |is_so: fn(&Files) -> bool| mixed.iter().filter(|files| is_so(files)).count() > 2;
+    assert!(seen(|files| files[1].is_some() && files[2].is_some()), "both names");
+    assert!(seen(|files| files[1].is_none() && files[2].is_none()), "neither");
+    assert!(seen(|files| files[3].is_some()) && seen(|files| files[3].is_none()));
+    assert!(seen(|files| files[4].as_deref() == Some(b"")), "an entry without its bytes");
+    let is_torn = |files: &Files| files[5].as_ref().is_some_and(|bytes| bytes.contains(&1) && bytes.contains(&2));
+    assert!(seen(is_torn), "pages of both");
+    assert!(seen(|files| files[5].as_ref().is_some_and(|bytes| bytes.len() % PAGE_BYTES > 0)), "a length between");
 }

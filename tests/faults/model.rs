@@ -268,7 +268,7 @@ impl Played {
 
 /// Plays so many steps in all. The smallest sequence that fails, if one does.
 fn play(steps: u64, is_forgetful: bool) -> Result<u64, TestError<Vec<Op>>> {
-    let cases = u32::try_from(steps.div_ceil(LONGEST as u64 / 2)).unwrap();
+    let cases = u32::try_from(steps.div_ceil(LONGEST as u64 / 2 - 2)).unwrap();
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let taken = Cell::new(0);
     TestRunner::new(config).run(&vec(op(), 1..LONGEST), |ops| {
