@@ -11,6 +11,7 @@ mod mode;
 mod parent;
 #[cfg(target_os = "linux")]
 mod restrict;
+#[cfg(target_os = "linux")]
 mod wire;
 
 use std::{ffi::OsString, io, path::PathBuf};
