@@ -41,8 +41,9 @@ fn make(data: &Path, images: u64) {
             let details = Details { width: 4, height: 4, format: Format::Png, frames: 1 };
             let size_bytes = bytes.len() as u64;
             let original = OriginalRecord { details, size_bytes, created_secs: 1, upload: UploadKey(hash) };
-            let delete_token = DeleteToken::presented(&format!("t{seed:09}"));
-            NewAlias { alias: Alias::asked(&alias(seed)), delete_token, hash, original }
+            let alias = Alias::asked(&alias(seed));
+            let token = DeleteToken::presented(&format!("t{seed:09}")).kept(&alias);
+            NewAlias { alias, token, hash, original }
         });
         runtime.block_on(repo.add_aliases(batch.collect())).unwrap();
     }
