@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::Path,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -17,6 +18,9 @@ use crate::{
 
 /// How long files may outlive their rows, and what else happens in the background may take.
 const PATIENCE_SECS: u64 = 60;
+
+/// The same after a long run, when a start has tens of thousands of folders to look through.
+const SETTLED_SECS: u64 = 600;
 
 /// One name of a picture.
 #[derive(Clone, Debug)]
@@ -120,12 +124,6 @@ impl Ledger {
     fn picture(&mut self, seed: u64) -> &mut Picture {
         self.touched.insert(seed);
         self.pictures.entry(seed).or_default()
-    }
-
-    /// Seeds of pictures that have a name for certain.
-    pub(crate) fn live(&self) -> Vec<u64> {
-        let is_live = |picture: &Picture| picture.entries.iter().any(|entry| !entry.is_open);
-        self.pictures.iter().filter(|(_, picture)| is_live(picture)).map(|(seed, _)| *seed).collect()
     }
 
     /// A picture with a name for certain, at random.
@@ -375,12 +373,24 @@ impl Ledger {
         let has_names = |picture: &&Picture| !picture.entries.is_empty();
         let named = self.pictures.iter().filter(|(_, picture)| has_names(picture)).map(|(seed, _)| *seed);
         let expected: BTreeSet<String> = named.map(|seed| stored_name(&png(seed))).collect();
-        let mut found = BTreeSet::new();
-        eventually("files and rows to agree", PATIENCE_SECS, || {
+        let begun = Instant::now();
+        loop {
             let files = files_below(&data.join("originals"));
-            found = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect();
-            found == expected
-        });
+            let found: BTreeSet<_> =
+                files.iter().map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+            if found == expected {
+                break;
+            }
+            let (more, less) = (found.difference(&expected).count(), expected.difference(&found).count());
+            let waited = begun.elapsed();
+            let is_over = waited > Duration::from_secs(SETTLED_SECS);
+            assert!(
+                !is_over,
+                "after {waited:?} {more} files have no name, and {less} of {} have no file",
+                expected.len()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
         let left: Vec<_> = files_below(&data.join("staging"));
         assert!(left.is_empty(), "left in staging: {left:?}");
     }
