@@ -130,11 +130,11 @@ pub trait Repo: Send + Sync + 'static {
     /// The originals that have a proxy and whose hashes begin with the byte `first`, in order.
     async fn proxies_under(&self, first: u8) -> Result<Vec<Hash>, RepoError>;
 
-    /// Originals whose rows are gone and whose files wait to be deleted; at most `limit` of them.
-    async fn garbage(&self, limit: usize) -> Result<Vec<Garbage>, RepoError>;
+    /// Originals whose rows are gone and whose files wait to be deleted; at most `limit` of them, by hash, those after `after`.
+    async fn garbage(&self, after: Option<Hash>, limit: usize) -> Result<Vec<Garbage>, RepoError>;
 
-    /// Forgets a piece of garbage whose files are deleted.
-    async fn forget_garbage(&self, hash: &Hash) -> Result<(), RepoError>;
+    /// Forgets pieces of garbage whose files are deleted. One transaction; what is not there is passed over.
+    async fn forget_garbage(&self, hashes: Vec<Hash>) -> Result<(), RepoError>;
 
     /// Whether changes are still accepted.
     fn is_ready(&self) -> bool;

@@ -222,12 +222,17 @@ impl Repo for MemoryRepo {
         Ok(with_one.map(|(hash, _)| *hash).filter(|hash| hash.as_bytes()[0] == first).collect())
     }
 
-    async fn garbage(&self, limit: usize) -> Result<Vec<Garbage>, RepoError> {
-        Ok(self.tables()?.garbage.values().take(limit).copied().collect())
+    async fn garbage(&self, after: Option<Hash>, limit: usize) -> Result<Vec<Garbage>, RepoError> {
+        let tables = self.tables()?;
+        let later = tables.garbage.values().filter(|piece| after.is_none_or(|after| piece.hash > after));
+        Ok(later.take(limit).copied().collect())
     }
 
-    async fn forget_garbage(&self, hash: &Hash) -> Result<(), RepoError> {
-        self.tables()?.garbage.remove(hash);
+    async fn forget_garbage(&self, hashes: Vec<Hash>) -> Result<(), RepoError> {
+        let mut tables = self.tables()?;
+        for hash in hashes {
+            tables.garbage.remove(&hash);
+        }
         Ok(())
     }
 

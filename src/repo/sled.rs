@@ -289,14 +289,14 @@ impl Repo for SledRepo {
         rows.map(|row| rows::read_proxy_key(&row.map_err(|error| self.failed(&error))?.0)).collect()
     }
 
-    async fn garbage(&self, limit: usize) -> Result<Vec<Garbage>, RepoError> {
+    async fn garbage(&self, after: Option<Hash>, limit: usize) -> Result<Vec<Garbage>, RepoError> {
         self.readable()?;
-        let rows = self.db.scan_prefix(rows::GARBAGE).take(limit);
+        let rows = self.db.range(rows::garbage_after(after)).take(limit);
         rows.map(|row| decode("garbage", &row.map_err(|error| self.failed(&error))?.1)).collect()
     }
 
-    async fn forget_garbage(&self, hash: &Hash) -> Result<(), RepoError> {
-        self.submit(Request::Forget(*hash)).await.map(drop)
+    async fn forget_garbage(&self, hashes: Vec<Hash>) -> Result<(), RepoError> {
+        self.submit(Request::Forget(hashes)).await.map(drop)
     }
 
     fn is_ready(&self) -> bool {

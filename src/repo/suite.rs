@@ -77,8 +77,8 @@ async fn an_empty_repo_has_nothing(repo: &dyn Repo) {
     assert!(names(repo, 1).await.is_empty());
     assert_eq!(remove(repo, "a.png").await, Removal::NoSuchAlias);
     assert_eq!(repo.purge(&hash(1)).await.unwrap(), None);
-    assert!(repo.garbage(10).await.unwrap().is_empty());
-    repo.forget_garbage(&hash(1)).await.unwrap();
+    assert!(repo.garbage(None, 10).await.unwrap().is_empty());
+    repo.forget_garbage(vec![hash(1)]).await.unwrap();
     repo.add_aliases(Vec::new()).await.unwrap();
 }
 
@@ -138,7 +138,7 @@ async fn removing_takes_the_right_token(repo: &dyn Repo) {
     assert_eq!(remove(repo, "Z.png").await, Removal::NoSuchAlias);
     assert_eq!(names(repo, 1).await, ["b.png", "a.png"]);
     assert!(repo.original(&hash(1)).await.unwrap().is_some());
-    assert!(repo.garbage(10).await.unwrap().is_empty());
+    assert!(repo.garbage(None, 10).await.unwrap().is_empty());
 }
 
 async fn the_last_alias_takes_everything(repo: &dyn Repo) {
@@ -150,7 +150,7 @@ async fn the_last_alias_takes_everything(repo: &dyn Repo) {
     assert_eq!(repo.uploaded(&upload(1)).await.unwrap(), None);
     assert_eq!(repo.variant(&hash(1), &variant_key(64)).await.unwrap(), None);
     assert!(names(repo, 1).await.is_empty());
-    let garbage = repo.garbage(10).await.unwrap();
+    let garbage = repo.garbage(None, 10).await.unwrap();
     assert_eq!(garbage.iter().map(|piece| (piece.hash, piece.format)).collect::<Vec<_>>(), [(hash(1), Format::Png)]);
     assert!(garbage[0].since_secs > 1_700_000_000);
 }
@@ -170,15 +170,17 @@ async fn purging(repo: &dyn Repo) {
 }
 
 async fn garbage_waits_and_comes_back(repo: &dyn Repo) {
-    let waiting = async || repo.garbage(10).await.unwrap().iter().map(|piece| piece.hash).collect::<Vec<_>>();
+    let waiting = async || repo.garbage(None, 10).await.unwrap().iter().map(|piece| piece.hash).collect::<Vec<_>>();
     assert_eq!(waiting().await, [hash(1), hash(5)]);
-    assert_eq!(repo.garbage(1).await.unwrap().len(), 1);
+    let first = repo.garbage(None, 1).await.unwrap()[0].hash;
+    let later = repo.garbage(Some(first), 10).await.unwrap();
+    assert!(later.iter().all(|piece| piece.hash > first) && later.len() + 1 == waiting().await.len());
     repo.add_aliases(vec![new("again.png", 1)]).await.unwrap();
     assert_eq!(waiting().await, [hash(5)], "an original that is back is no garbage");
     assert_eq!(names(repo, 1).await, ["again.png"]);
     assert_eq!(repo.uploaded(&upload(1)).await.unwrap(), Some(hash(1)));
     assert_eq!(repo.variant(&hash(1), &variant_key(64)).await.unwrap(), None, "its variants are not");
-    repo.forget_garbage(&hash(5)).await.unwrap();
+    repo.forget_garbage(vec![hash(5)]).await.unwrap();
     assert!(waiting().await.is_empty());
 }
 
@@ -219,7 +221,7 @@ async fn variants_are_listed_and_their_uses_noted(repo: &dyn Repo) {
     assert!(repo.add_variant(&hash(6), &variant_key(6), variant(6)).await.unwrap());
     assert_eq!(listed().await[0], row(6, made_secs), "one that is made anew has not been asked for since");
     assert!(repo.purge(&far).await.unwrap().is_some());
-    repo.forget_garbage(&far).await.unwrap();
+    repo.forget_garbage(vec![far]).await.unwrap();
 }
 
 async fn proxies_belong_to_their_original(repo: &dyn Repo) {
@@ -240,7 +242,7 @@ async fn proxies_belong_to_their_original(repo: &dyn Repo) {
     assert!(repo.purge(&far).await.unwrap().is_some());
     assert_eq!(repo.proxy(&far).await.unwrap(), None, "it goes with its original");
     assert!(repo.proxies_under(0xee).await.unwrap().is_empty());
-    repo.forget_garbage(&far).await.unwrap();
+    repo.forget_garbage(vec![far]).await.unwrap();
 }
 
 async fn one_upload_two_originals(repo: &dyn Repo) {

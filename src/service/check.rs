@@ -177,7 +177,7 @@ impl Check {
             self.store.delete_variants(&hash).await?;
             self.store.delete(&StoreKey::Proxy { hash }).await?;
             self.store.delete(&key).await?;
-            self.repo.forget_garbage(&hash).await?;
+            self.repo.forget_garbage(vec![hash]).await?;
         }
         report.faults.push(fault);
         Ok(())

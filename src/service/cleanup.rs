@@ -17,8 +17,9 @@ const DELAY: Duration = Duration::from_secs(2);
 /// When nothing was notified, garbage is looked for this often: what an error left lying is tried again.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Pieces of garbage looked at in one go.
-const BATCH: usize = 256;
+/// Pieces of garbage whose files are deleted at a time, with their locks held, and forgotten in one transaction: one that is synced takes longer
+/// than deleting the files of one, and uploads wait for the locks.
+const BATCH: usize = 32;
 
 /// Deletes files that nothing names any more.
 pub struct Cleanup {
@@ -62,24 +63,31 @@ impl Cleanup {
     /// # Errors
     /// The first fault of store or repo; what is left stays garbage.
     pub async fn collect(&self, until_secs: u64) -> Result<(), ServiceError> {
+        let (mut after, mut deleted) = (None, 0);
         loop {
-            let due: Vec<_> =
-                self.repo.garbage(BATCH).await?.into_iter().filter(|piece| piece.since_secs <= until_secs).collect();
-            for piece in &due {
-                let held = self.locks.lock([piece.hash]).await;
+            let batch = self.repo.garbage(after, BATCH).await?;
+            let due: Vec<_> = batch.iter().filter(|piece| piece.since_secs <= until_secs).collect();
+            let held = self.locks.lock(due.iter().map(|piece| piece.hash)).await;
+            let mut forgotten = Vec::with_capacity(due.len());
+            for piece in due {
                 // Uploaded again since: the row is back, and its upload took it out of the garbage.
                 if self.repo.original(&piece.hash).await?.is_none() {
                     self.delete_files(piece.hash, piece.format).await?;
-                    self.repo.forget_garbage(&piece.hash).await?;
+                    forgotten.push(piece.hash);
                 }
-                drop(held);
             }
-            if due.len() < BATCH {
-                if !due.is_empty() {
-                    tracing::debug!(originals = due.len(), "deleted files");
+            deleted += forgotten.len();
+            if !forgotten.is_empty() {
+                self.repo.forget_garbage(forgotten).await?;
+            }
+            drop(held);
+            if batch.len() < BATCH {
+                if deleted > 0 {
+                    tracing::debug!(originals = deleted, "deleted files");
                 }
                 return Ok(());
             }
+            after = batch.last().map(|piece| piece.hash);
         }
     }
 
@@ -230,6 +238,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn all_that_is_due_goes_however_much_is_not() {
+        let house = house();
+        for first in 1..=200 {
+            house.file(first).await;
+            house.row(first).await;
+        }
+        house.row(201).await;
+        for first in 1..=200 {
+            house.repo.purge(&hash(first)).await.unwrap();
+        }
+        house.cleanup.collect(0).await.unwrap();
+        assert_eq!(house.repo.garbage(None, 999).await.unwrap().len(), 200);
+        house.cleanup.collect(u64::MAX).await.unwrap();
+        assert!(house.repo.garbage(None, 9).await.unwrap().is_empty() && house.listed().await.is_empty());
+    }
+
+    #[tokio::test]
     async fn garbage_goes_when_it_is_due_unless_it_was_uploaded_again() {
         let house = house();
         for first in [1, 2] {
@@ -242,6 +267,6 @@ mod tests {
         house.row(2).await;
         house.cleanup.collect(u64::MAX).await.unwrap();
         assert_eq!(house.listed().await, House::all_of(2));
-        assert!(house.repo.garbage(9).await.unwrap().is_empty());
+        assert!(house.repo.garbage(None, 9).await.unwrap().is_empty());
     }
 }

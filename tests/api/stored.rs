@@ -96,7 +96,8 @@ impl Stored {
     pub(crate) async fn is_consistent(&self, live: &[Uploaded]) {
         assert_eq!(self.staging(), Vec::<PathBuf>::new(), "left in staging");
         let repo = self.repo().await;
-        let garbage: BTreeSet<_> = repo.garbage(usize::MAX).await.unwrap().iter().map(|piece| piece.hash).collect();
+        let garbage: BTreeSet<_> =
+            repo.garbage(None, usize::MAX).await.unwrap().iter().map(|piece| piece.hash).collect();
         let mut on_disk = BTreeSet::new();
         for file in self.originals() {
             let hash = self.named_for_its_bytes(&file);

@@ -21,7 +21,7 @@ pub(super) enum Request {
     UseVariants(Vec<(Hash, VariantKey, u64)>),
     AddProxy { hash: Hash, record: ProxyRecord },
     RemoveProxies(Vec<Hash>),
-    Forget(Hash),
+    Forget(Vec<Hash>),
     Close,
 }
 
@@ -122,8 +122,8 @@ pub(super) fn decide(
             hashes.iter().for_each(|hash| pending.delete(rows::proxy_key(hash)));
             Ok(Answer::Done)
         }
-        Request::Forget(hash) => {
-            change(pending, Change::Forget { hash: *hash })?;
+        Request::Forget(hashes) => {
+            hashes.iter().try_for_each(|hash| change(pending, Change::Forget { hash: *hash }))?;
             Ok(Answer::Done)
         }
         Request::Close => Ok(Answer::Done),

@@ -133,6 +133,15 @@ pub(super) fn garbage_key(hash: &Hash) -> Vec<u8> {
     key(b'g', hash.as_bytes())
 }
 
+/// Where the keys of the garbage are, or of that behind `after`.
+pub(super) fn garbage_after(after: Option<Hash>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let start = match after {
+        Some(hash) => Bound::Excluded(garbage_key(&hash)),
+        None => Bound::Included(GARBAGE.to_vec()),
+    };
+    (start, successor(GARBAGE).map_or(Bound::Unbounded, Bound::Excluded))
+}
+
 /// The alias of an order row.
 pub(super) fn read_alias(value: &[u8]) -> Result<Alias, RepoError> {
     match std::str::from_utf8(value) {

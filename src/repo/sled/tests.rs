@@ -64,7 +64,7 @@ async fn dump(repo: &dyn Repo) -> String {
     for name in 0..6 {
         text += &format!("\n{name}: {:?}", repo.alias(&Alias::asked(&name.to_string())).await.unwrap().map(|a| a.hash));
     }
-    let garbage = repo.garbage(10).await.unwrap();
+    let garbage = repo.garbage(None, 10).await.unwrap();
     text + &format!("\n{:?}", garbage.iter().map(|piece| (piece.hash, piece.format)).collect::<Vec<_>>())
 }
 
@@ -113,7 +113,7 @@ async fn act(repo: &dyn Repo, op: &Op) -> String {
         Op::RemoveVariant(n, side) => {
             format!("{:?}", repo.remove_variants(vec![(suite::hash(*n), suite::variant_key(*side))]).await)
         }
-        Op::Forget(n) => format!("{:?}", repo.forget_garbage(&suite::hash(*n)).await),
+        Op::Forget(n) => format!("{:?}", repo.forget_garbage(vec![suite::hash(*n)]).await),
         Op::Reopen | Op::Rebuild => String::new(),
     }
 }
@@ -291,7 +291,7 @@ async fn a_crash_between_journal_and_index_loses_nothing() {
     let record = repo.alias(&Alias::asked("two.png")).await.unwrap().unwrap();
     assert!(matches!(record.token, KeptToken::TokenSha256(_)), "a token that was kept as it is stays so: {record:?}");
     assert!(record.token.matches(&Alias::asked("two.png"), &suite::token("two.png")));
-    assert_eq!(repo.garbage(10).await.unwrap()[0].since_secs, 7);
+    assert_eq!(repo.garbage(None, 10).await.unwrap()[0].since_secs, 7);
     repo.add_aliases(vec![suite::new("three.png", 3)]).await.unwrap();
     drop(repo);
     assert_eq!(home.open().aliases_of(&suite::hash(3)).await.unwrap().len(), 1);
@@ -339,7 +339,7 @@ async fn a_journal_of_things_gone_is_made_short() {
             let go = (0..100).map(|n| suite::new(&format!("{round} {n} {}", "go".repeat(100)), 1000)).collect();
             repo.add_aliases(go).await.unwrap();
             repo.purge(&suite::hash(1000)).await.unwrap().unwrap();
-            repo.forget_garbage(&suite::hash(1000)).await.unwrap();
+            repo.forget_garbage(vec![suite::hash(1000)]).await.unwrap();
         }
     }
     let long = fs::metadata(&path).unwrap().len();
@@ -357,7 +357,7 @@ async fn a_journal_of_things_gone_is_made_short() {
             assert_eq!(aliases, [2 * n, 2 * n + 1].map(|n| Alias::asked(&format!("stay {n}"))));
             assert_eq!(repo.uploaded(&suite::upload(n)).await.unwrap(), Some(suite::hash(n)));
         }
-        assert_eq!(repo.garbage(10).await.unwrap().len(), 1);
+        assert_eq!(repo.garbage(None, 10).await.unwrap().len(), 1);
         let variant = repo.variant(&suite::hash(1), &suite::variant_key(64)).await.unwrap();
         assert_eq!(variant.is_some(), round < 2);
         repo.add_aliases(vec![suite::new(&format!("round {round}"), 5000 + round)]).await.unwrap();

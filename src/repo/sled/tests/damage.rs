@@ -71,7 +71,7 @@ async fn missing(repo: &SledRepo) -> Vec<String> {
             missing.push(format!("original {n}"));
         }
     }
-    let garbage = repo.garbage(1000).await.unwrap().len();
+    let garbage = repo.garbage(None, 1000).await.unwrap().len();
     if garbage != (0..ORIGINALS).filter(|n| n % 7 == 0).count() {
         missing.push(format!("{garbage} pieces of garbage"));
     }
