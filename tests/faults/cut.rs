@@ -102,15 +102,18 @@ impl Cut<'_> {
     fn folder(&self, inode: u64, out: &Path) {
         fs::create_dir_all(out).unwrap();
         let synced = self.synced_entries(inode);
-        let live = self.live.get(&inode).map(|path| entries(path)).unwrap_or_default();
+        // The inode of a folder that was deleted may be that of a file by now.
+        let live = self.live.get(&inode).filter(|path| path.is_dir()).map(|path| entries(path)).unwrap_or_default();
         let names: BTreeSet<&String> = synced.keys().chain(live.keys()).collect();
         let mut random = self.random(inode);
         for name in names {
             self.doubt(usize::from(synced.get(name) != live.get(name)), 0);
             let takes_live = random.percent(self.live_percent);
             let Some(target) = (if takes_live { &live } else { &synced }).get(name) else { continue };
-            let is_folder = self.live.get(target).is_some_and(|path| path.is_dir())
-                || self.shadow.join(format!("{target}.dir")).is_file();
+            let is_folder = match self.live.get(target) {
+                Some(path) if takes_live || self.shadow.join(target.to_string()).is_file() => path.is_dir(),
+                live => live.is_some_and(|path| path.is_dir()) || self.shadow.join(format!("{target}.dir")).is_file(),
+            };
             if is_folder {
                 self.folder(*target, &out.join(name));
             } else {
