@@ -28,13 +28,15 @@ struct Class {
 }
 
 /// Tolerances, each about twice what was seen.
-const CLASSES: [Class; 6] = [
+const CLASSES: [Class; 7] = [
     // Nothing is lost, so nothing may differ.
     Class { name: "exact", mean: 0.0, max: 0, managed: false },
     // 16 bits or 5 to 8: halves round either way.
     Class { name: "rounded", mean: 1.0, max: 1, managed: false },
     // Transforms and colour in integers of their own.
     Class { name: "lossy", mean: 0.2, max: 255, managed: false },
+    // Chroma of a quarter of the columns or rows is interpolated here, and repeated by libjpeg.
+    Class { name: "repeated", mean: 0.8, max: 255, managed: false },
     // Profiles: other curves, other rounding.
     Class { name: "managed", mean: 0.9, max: 255, managed: true },
     // Which is not compared, and the row says why.
