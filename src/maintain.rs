@@ -210,8 +210,15 @@ async fn import(config: &Config, from: &Path) -> Result<bool, MaintainError> {
         archive::import((&app.store, &app.repo), from, |moved| show(&bar, moved)).await?
     } else {
         let scratch = config.path.join("staging").join("pict-rs");
-        let pictures = repo::pictrs::read(from, &scratch)?;
-        std::fs::remove_dir_all(&scratch).map_err(failed("deleting the copy of its metadata"))?;
+        // One that was broken off may have left a part of a copy.
+        let forget = || match std::fs::remove_dir_all(&scratch) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        };
+        forget().map_err(failed("deleting an earlier copy of its metadata"))?;
+        let pictures = repo::pictrs::read(from, &scratch);
+        forget().map_err(failed("deleting the copy of its metadata"))?;
+        let pictures = pictures?;
         let parts = (&app.ingest, &app.repo, app.pool.workers());
         pictrs::import(parts, pictures, |moved| show(&bar, moved)).await?
     };

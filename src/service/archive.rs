@@ -118,6 +118,17 @@ pub struct Moved {
     pub passed: Vec<String>,
 }
 
+impl Moved {
+    /// Counts one more picture, with what came of it.
+    pub(super) fn add(&mut self, one: Self) {
+        self.done += 1;
+        self.aliases += one.aliases;
+        self.bytes += one.bytes;
+        self.known += one.known;
+        self.passed.extend(one.passed);
+    }
+}
+
 /// Writes all metadata into `folder`, and with `files` all pictures; `progress` is called after each.
 ///
 /// # Errors
@@ -225,12 +236,7 @@ pub async fn import(
     let mut taken =
         stream::iter(entries).map(|entry| async { take_in((store, repo), folder, entry?).await }).buffered(AT_A_TIME);
     while let Some(one) = taken.next().await {
-        let Moved { aliases, bytes, known, passed, .. } = one?;
-        moved.done += 1;
-        moved.aliases += aliases;
-        moved.bytes += bytes;
-        moved.known += known;
-        moved.passed.extend(passed);
+        moved.add(one?);
         progress(&moved);
     }
     if moved.done < moved.originals {

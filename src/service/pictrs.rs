@@ -29,12 +29,7 @@ pub async fn import(
     let mut taken =
         stream::iter(pictures.into_iter().map(|picture| take_in((ingest, repo), picture))).buffer_unordered(at_a_time);
     while let Some(one) = taken.next().await {
-        let Moved { aliases, bytes, known, passed, .. } = one?;
-        moved.done += 1;
-        moved.aliases += aliases;
-        moved.bytes += bytes;
-        moved.known += known;
-        moved.passed.extend(passed);
+        moved.add(one?);
         progress(&moved);
     }
     Ok(moved)
