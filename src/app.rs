@@ -18,6 +18,7 @@ use crate::{
         gates::Gates,
         ingest::{Ingest, IngestOptions},
         locks::HashLocks,
+        looks::Looking,
         originals::Originals,
         pool::{Pool, PoolOptions},
         process::{Process, ProcessOptions},
@@ -41,6 +42,8 @@ pub struct App {
     pub cache: Arc<Cache>,
     /// What small variants are made from.
     pub proxies: Arc<Proxies>,
+    /// What pictures look like.
+    pub looking: Arc<Looking>,
     /// What makes copies in memory worthless when their pictures are deleted.
     pub tickets: Arc<Tickets>,
     /// Finds and removes pictures.
@@ -150,6 +153,13 @@ impl App {
         };
         let proxies =
             Arc::new(Proxies::new(config.proxy_size_px, Arc::clone(&store), Arc::clone(&repo), Arc::clone(&locks)));
+        let looking = Arc::new(Looking::new(
+            (budget, sandbox.clone()),
+            Arc::clone(&repo),
+            Arc::clone(&store),
+            Arc::clone(&engines),
+            Arc::clone(&pool),
+        ));
         let ingest = Arc::new(Ingest::new(
             IngestOptions {
                 convert: config.format,
@@ -163,6 +173,7 @@ impl App {
             Arc::clone(&pool),
             Arc::clone(&locks),
             Arc::clone(&proxies),
+            (Arc::clone(&engines), Arc::clone(&looking)),
         ));
         let tickets = Arc::new(Tickets::default());
         let cache = Arc::new(Cache::new(
@@ -189,7 +200,7 @@ impl App {
             Arc::clone(&cache),
             Arc::clone(&engines),
             Arc::clone(&pool),
-            Arc::clone(&proxies),
+            (Arc::clone(&proxies), Arc::clone(&looking)),
         ));
         let fetcher = Fetcher::new(FetchOptions {
             allow: config.download_allow.clone(),
@@ -212,6 +223,7 @@ impl App {
             process,
             cache,
             proxies,
+            looking,
             tickets,
             originals,
             fetcher,

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::{
     cli::{EnvError, Options},
-    domain::{Encoders, Filter, OutputFormat, Quality, Secret, Settings},
+    domain::{Asked, Encoders, OutputFormat, Quality, Secret, Settings},
     pixels::{Backend, gpu::Probe},
     sandbox,
 };
@@ -317,8 +317,7 @@ impl Config {
     /// pict-rs must not stop the server.
     #[must_use]
     pub fn unknown_filters(&self) -> Vec<&str> {
-        let known = |name: &str| Filter::NAMES.contains(&name) || name == Quality::NAME;
-        self.whitelist.iter().flatten().map(String::as_str).filter(|name| !known(name)).collect()
+        self.whitelist.iter().flatten().map(String::as_str).filter(|name| !Asked::knows(name)).collect()
     }
 }
 

@@ -13,8 +13,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 
+mod auto;
 mod caching;
 mod delete;
+mod details;
 mod download;
 mod error;
 mod extract;
@@ -83,6 +85,9 @@ fn router(wired: Wired) -> Router {
         .route("/image/download", get(download::download).head(layers::method_not_allowed))
         .route("/image/original/{alias}", get(original::original))
         .route("/image/{process}", any(process::process))
+        .route("/image/details/original", get(details::by_query))
+        .route("/image/details/original/{alias}", get(details::original))
+        .route("/image/details/{process}", get(details::variant))
         .route(
             "/image/delete/{token}/{alias}",
             delete(delete::delete).get(delete::delete).head(layers::method_not_allowed),

@@ -11,6 +11,7 @@ pub mod gates;
 pub mod ingest;
 pub mod late;
 pub mod locks;
+pub mod looks;
 pub mod originals;
 pub mod pictrs;
 pub mod pool;

@@ -124,6 +124,10 @@ impl ApiError {
         Self::not_found("missing-src", "the query names no image: src=<file> is missing")
     }
 
+    pub(super) fn no_such_variant() -> Self {
+        Self::not_found("no-such-variant", "this variant was not made yet, or has gone: ask for the picture first")
+    }
+
     pub(super) fn missing_parameter(name: &str) -> Self {
         Self::bad("missing-parameter", format!("the query parameter {name} is missing"))
     }

@@ -5,12 +5,12 @@ use std::{ops::Range, time::Instant};
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, Method, Uri},
+    http::{HeaderMap, HeaderValue, Method, Uri, header::VARY},
     response::Response,
 };
 
 use super::{
-    Wired,
+    Wired, auto,
     caching::{Representation, answer, passing},
     error::ApiError,
     extract::{Pairs, Params},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     app::Rules,
-    domain::{Alias, Filter, OutputFormat, Quality, Variant},
+    domain::{Alias, Asked, OutputFormat, Variant},
     service::{
         ServiceError,
         cache::is_whole,
@@ -30,31 +30,18 @@ use crate::{
     },
 };
 
-/// The filters of the query in their order: those that are none of ours, or not in the whitelist, are passed over.
-fn filters(query: &Pairs<'_>, rules: &Rules) -> Result<Vec<Filter>, ServiceError> {
+/// What the query asks for: what is none of ours, or not in the whitelist, is passed over.
+fn wishes(query: &Pairs<'_>, rules: &Rules) -> Result<Asked, ServiceError> {
     let allowed = |name: &str| rules.whitelist.as_ref().is_none_or(|list| list.contains(name));
-    query
-        .0
-        .iter()
-        .filter(|(name, _)| allowed(name))
-        .filter_map(|(name, value)| Filter::parse(name, value))
-        .map(|filter| filter.map_err(ServiceError::from))
-        .collect()
-}
-
-/// The quality that the query asks for, the last one. It comes under the whitelist as a filter does: it makes variants as well.
-fn quality(query: &Pairs<'_>, rules: &Rules) -> Result<Option<Quality>, ServiceError> {
-    let allowed = rules.whitelist.as_ref().is_none_or(|list| list.contains(Quality::NAME));
-    let asked = query.last(Quality::NAME).filter(|_| allowed);
-    Ok(asked.map(Quality::parse).transpose()?)
+    let pairs = query.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+    Ok(Asked::read(pairs, allowed)?)
 }
 
 /// The variant that is asked for.
-fn asked(extension: &str, query: &Pairs<'_>, rules: &Rules) -> Result<Variant, ServiceError> {
+pub(super) fn asked(extension: &str, query: &Pairs<'_>, rules: &Rules) -> Result<Variant, ServiceError> {
     let format = OutputFormat::from_extension(extension)
         .ok_or_else(|| ServiceError::UnknownFormat { got: extension.chars().take(40).collect() })?;
-    let variant = Variant::new(&filters(query, rules)?, format)?;
-    Ok(variant.with_quality(quality(query, rules)?))
+    Ok(wishes(query, rules)?.variant(format)?)
 }
 
 /// What a copy of the variant that `uri` asks for is named by in memory; `None` where it asks for none, or for one that cannot be.
@@ -66,7 +53,7 @@ pub(super) fn key(uri: &Uri, rules: &Rules) -> Option<Key> {
 }
 
 /// Who asks for what, and whether a copy of it may be kept in memory.
-struct Asked<'a> {
+struct Wanted<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
     original: &'a Original,
@@ -95,7 +82,13 @@ pub(super) async fn process(
     }
     let src = query.last("src").ok_or_else(ApiError::missing_src)?;
     let Wired { app, hot } = &wired;
-    let (alias, variant) = (Alias::asked(src), asked(extension, &query, &app.rules));
+    let alias = Alias::asked(src);
+    if extension == auto::EXTENSION {
+        let mut response = negotiated(&wired, &method, &headers, alias, &query).await?;
+        response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
+        return Ok(response);
+    }
+    let variant = asked(extension, &query, &app.rules);
     let Ok(variant) = variant else {
         app.originals.by_alias(&alias).await?;
         return Err(variant.err().map_or_else(|| ApiError::unknown_path(&name), ApiError::from));
@@ -107,13 +100,41 @@ pub(super) async fn process(
     let deadline = app.pool.deadline();
     let (original, ticket) = app.originals.with_ticket(&key.0).await?;
     let copy = ticket.map(|ticket| (&key, ticket));
-    if original.is_already(&variant) {
-        return original::serve(&wired, &method, &headers, &original, copy).await;
+    let wanted = Wanted { method: &method, headers: &headers, original: &original, variant: &variant, copy, deadline };
+    serve(&wired, &wanted, None).await
+}
+
+/// The variant in the format that is chosen for this client.
+async fn negotiated(
+    wired: &Wired,
+    method: &Method,
+    headers: &HeaderMap,
+    alias: Alias,
+    query: &Pairs<'_>,
+) -> Result<Response, ApiError> {
+    let Wired { app, hot } = wired;
+    let deadline = app.pool.deadline();
+    let (original, ticket) = app.originals.with_ticket(&alias).await?;
+    let auto::Chosen { variant, answer } =
+        auto::choose(app, headers, &original, &wishes(query, &app.rules)?, deadline).await?;
+    let key = (alias, variant.key());
+    if let Some(copy) = hot.get(&key, |id| app.cache.touch(id)) {
+        return copy.answer(method, headers).await;
     }
-    let asked = Asked { method: &method, headers: &headers, original: &original, variant: &variant, copy, deadline };
+    let copy = ticket.map(|ticket| (&key, ticket));
+    let wanted = Wanted { method, headers, original: &original, variant: &variant, copy, deadline };
+    serve(wired, &wanted, answer).await
+}
+
+/// The answer to a request for this variant; `answered` is what the service has said to it already.
+async fn serve(wired: &Wired, wanted: &Wanted<'_>, mut answered: Option<Answer>) -> Result<Response, ApiError> {
+    let Wanted { method, headers, original, variant, copy, .. } = *wanted;
+    if original.is_already(variant) {
+        return original::serve(wired, method, headers, original, copy).await;
+    }
     // A variant whose file was lost is made again. Twice: one that was made may be evicted before it is read.
     for _ in 0..3 {
-        if let Some(response) = served(&wired, &asked).await? {
+        if let Some(response) = served(wired, wanted, answered.take()).await? {
             return Ok(response);
         }
     }
@@ -121,10 +142,14 @@ pub(super) async fn process(
 }
 
 /// The answer to a request for this variant; `None` when a file was lost, which is forgotten then.
-async fn served(wired: &Wired, asked: &Asked<'_>) -> Result<Option<Response>, ApiError> {
-    let Asked { method, headers, original, variant, copy, deadline } = *asked;
+async fn served(wired: &Wired, wanted: &Wanted<'_>, answered: Option<Answer>) -> Result<Option<Response>, ApiError> {
+    let Wanted { method, headers, original, variant, copy, deadline } = *wanted;
     let app = &wired.app;
-    let (lost, response) = match app.process.answer(original, variant.clone(), deadline).await? {
+    let answered = match answered {
+        Some(answer) => answer,
+        None => app.process.answer(original, variant.clone(), deadline).await?,
+    };
+    let (lost, response) = match answered {
         Answer::Made(made) => {
             let representation = representation(variant, &made);
             let mut missing = false;

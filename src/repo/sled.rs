@@ -27,7 +27,7 @@ use super::{
     journal::JournalError,
     record::{KeptVariant, decode},
 };
-use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
+use crate::domain::{Alias, DeleteToken, Hash, Looks, VariantKey};
 
 mod decide;
 mod index;
@@ -277,6 +277,17 @@ impl Repo for SledRepo {
 
     async fn proxy(&self, hash: &Hash) -> Result<Option<ProxyRecord>, RepoError> {
         self.row(&rows::proxy_key(hash))?.map(|value| decode("proxies", &value)).transpose()
+    }
+
+    async fn add_looks(&self, hash: &Hash, looks: Looks) -> Result<bool, RepoError> {
+        let Answer::Recorded(recorded) = self.submit(Request::AddLooks { hash: *hash, looks }).await? else {
+            return Err(Answer::unexpected());
+        };
+        Ok(recorded)
+    }
+
+    async fn looks(&self, hash: &Hash) -> Result<Option<Looks>, RepoError> {
+        self.row(&rows::looks_key(hash))?.map(|value| decode("looks", &value)).transpose()
     }
 
     async fn remove_proxies(&self, hashes: Vec<Hash>) -> Result<(), RepoError> {
