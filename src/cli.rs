@@ -1,8 +1,8 @@
 //! What was typed: flags, environment and file, each as the same set of optional values. No defaults, nothing derived.
 
-use std::{collections::BTreeSet, ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -10,6 +10,15 @@ use crate::{
     domain::{Chroma, Effort, OutputFormat, Secret},
     pixels::Backend,
     sandbox,
+};
+
+mod commands;
+mod read;
+
+use self::read::{Env, parse, parse_bool, parse_format, parse_list};
+pub use self::{
+    commands::{Command, ProbeOf},
+    read::EnvError,
 };
 
 /// An image host that makes thumbnails on the GPU.
@@ -28,85 +37,6 @@ pub struct Cli {
     /// How to serve.
     #[command(flatten)]
     pub options: Options,
-}
-
-/// What else the program can do.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Ask a running server whether it is well; exit code 0 if it is.
-    Healthcheck {
-        /// The server's address; the one this environment configures when not given.
-        #[arg(short, long, value_name = "ADDR")]
-        addr: Option<SocketAddr>,
-
-        /// Ask over TLS, as is done where the environment names a certificate. The server's is not verified.
-        #[arg(long)]
-        tls: bool,
-    },
-    /// Show the adapters there are, the engine that would be used and why, and where jobs would go.
-    GpuInfo {
-        /// The engine to ask for; what the environment says, or auto, when not given.
-        #[arg(long, value_name = "BACKEND")]
-        backend: Option<Backend>,
-    },
-    /// Verify that every picture has its bytes and its names, while no server runs; exit code 0 if nothing is wrong
-    Check {
-        /// Data directory; what the environment says when not given.
-        #[arg(short, long, value_name = "PATH")]
-        path: Option<PathBuf>,
-
-        /// Mend what is wrong: forget pictures whose bytes are lost, move damaged files to damaged/, delete files of nothing.
-        #[arg(long)]
-        repair: bool,
-    },
-    /// Write all metadata into a folder that any later version can import, while no server runs
-    Export {
-        /// The folder; what is there already is not written again.
-        #[arg(value_name = "FOLDER")]
-        to: PathBuf,
-
-        /// Data directory; what the environment says when not given.
-        #[arg(short, long, value_name = "PATH")]
-        path: Option<PathBuf>,
-
-        /// The pictures too.
-        #[arg(long)]
-        files: bool,
-    },
-    /// Take in what export wrote, or the data directory of pict-rs 0.2 or 0.3, while no server runs
-    Import {
-        /// That folder; it is only read.
-        #[arg(value_name = "FOLDER")]
-        from: PathBuf,
-
-        /// Data directory; what the environment says when not given.
-        #[arg(short, long, value_name = "PATH")]
-        path: Option<PathBuf>,
-    },
-    /// Open a device and say what came of it: the server runs this before it opens one itself.
-    #[command(hide = true)]
-    Probe {
-        /// What to open.
-        what: ProbeOf,
-    },
-    /// Decode the picture on stdin in a sandbox: the server runs this, and nobody else.
-    #[command(hide = true)]
-    Decode {
-        /// What is asked for.
-        #[command(flatten)]
-        task: sandbox::Task,
-    },
-}
-
-/// What a probe opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ProbeOf {
-    /// A graphics processor.
-    Hardware,
-    /// The shaders on the processor.
-    Software,
-    /// All drivers, for a list of adapters.
-    Adapters,
 }
 
 /// Every option of the server, as one place gave them; what a place did not say is `None`.
@@ -314,16 +244,6 @@ pub struct Options {
     pub stop_timeout: Option<u64>,
 }
 
-/// A value in the environment that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the environment variable {name} cannot be read: {cause}")]
-pub struct EnvError {
-    /// The variable.
-    pub name: &'static str,
-    /// What was wrong with it. Never holds the value of a secret.
-    pub cause: String,
-}
-
 impl Options {
     /// The options as the environment gives them. An empty variable counts as not given.
     ///
@@ -440,49 +360,4 @@ impl Options {
             stop_timeout: self.stop_timeout.or(lower.stop_timeout),
         }
     }
-}
-
-/// The environment, read through a function so that tests need not change the process' own.
-struct Env<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<OsString>,
-}
-
-impl Env<'_> {
-    /// The first of `names` that is set and not empty, read by `read`.
-    fn parse<T>(
-        &self,
-        names: &[&'static str],
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, EnvError> {
-        for name in names {
-            let Some(value) = (self.lookup)(name).filter(|value| !value.is_empty()) else { continue };
-            let fail = |cause| EnvError { name, cause };
-            let text = value.to_str().ok_or_else(|| fail("it is not UTF-8".to_owned()))?;
-            return read(text).map(Some).map_err(fail);
-        }
-        Ok(None)
-    }
-}
-
-fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
-    text.trim().parse().map_err(|error: T::Err| error.to_string())
-}
-
-fn parse_bool(text: &str) -> Result<bool, String> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err("it is neither true nor false".to_owned()),
-    }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "has the shape of the other readers")]
-fn parse_list(text: &str) -> Result<Vec<String>, String> {
-    let parts = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty());
-    Ok(parts.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect())
-}
-
-fn parse_format(text: &str) -> Result<OutputFormat, String> {
-    let format = OutputFormat::from_extension(text).filter(|format| OutputFormat::STORED.contains(format));
-    format.ok_or_else(|| format!("{text:?} is none of jpg, png, webp"))
 }

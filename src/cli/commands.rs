@@ -1,0 +1,86 @@
+//! What the program can do besides serving.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Subcommand, ValueEnum};
+
+use crate::{pixels::Backend, sandbox};
+
+/// What else the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask a running server whether it is well; exit code 0 if it is.
+    Healthcheck {
+        /// The server's address; the one this environment configures when not given.
+        #[arg(short, long, value_name = "ADDR")]
+        addr: Option<SocketAddr>,
+
+        /// Ask over TLS, as is done where the environment names a certificate. The server's is not verified.
+        #[arg(long)]
+        tls: bool,
+    },
+    /// Show the adapters there are, the engine that would be used and why, and where jobs would go.
+    GpuInfo {
+        /// The engine to ask for; what the environment says, or auto, when not given.
+        #[arg(long, value_name = "BACKEND")]
+        backend: Option<Backend>,
+    },
+    /// Verify that every picture has its bytes and its names, while no server runs; exit code 0 if nothing is wrong
+    Check {
+        /// Data directory; what the environment says when not given.
+        #[arg(short, long, value_name = "PATH")]
+        path: Option<PathBuf>,
+
+        /// Mend what is wrong: forget pictures whose bytes are lost, move damaged files to damaged/, delete files of nothing.
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Write all metadata into a folder that any later version can import, while no server runs
+    Export {
+        /// The folder; what is there already is not written again.
+        #[arg(value_name = "FOLDER")]
+        to: PathBuf,
+
+        /// Data directory; what the environment says when not given.
+        #[arg(short, long, value_name = "PATH")]
+        path: Option<PathBuf>,
+
+        /// The pictures too.
+        #[arg(long)]
+        files: bool,
+    },
+    /// Take in what export wrote, or the data directory of pict-rs 0.2 or 0.3, while no server runs
+    Import {
+        /// That folder; it is only read.
+        #[arg(value_name = "FOLDER")]
+        from: PathBuf,
+
+        /// Data directory; what the environment says when not given.
+        #[arg(short, long, value_name = "PATH")]
+        path: Option<PathBuf>,
+    },
+    /// Open a device and say what came of it: the server runs this before it opens one itself.
+    #[command(hide = true)]
+    Probe {
+        /// What to open.
+        what: ProbeOf,
+    },
+    /// Decode the picture on stdin in a sandbox: the server runs this, and nobody else.
+    #[command(hide = true)]
+    Decode {
+        /// What is asked for.
+        #[command(flatten)]
+        task: sandbox::Task,
+    },
+}
+
+/// What a probe opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProbeOf {
+    /// A graphics processor.
+    Hardware,
+    /// The shaders on the processor.
+    Software,
+    /// All drivers, for a list of adapters.
+    Adapters,
+}
