@@ -94,7 +94,7 @@ pub(super) async fn process(
         return Ok(not_allowed(&method, "GET, HEAD"));
     }
     let src = query.last("src").ok_or_else(ApiError::missing_src)?;
-    let Wired { app, hot } = &wired;
+    let Wired { app, hot, .. } = &wired;
     let (alias, variant) = (Alias::asked(src), asked(extension, &query, &app.rules));
     let Ok(variant) = variant else {
         app.originals.by_alias(&alias).await?;
@@ -168,7 +168,7 @@ async fn body(
     copy: Option<(&Key, Ticket, &Representation)>,
     missing: &mut bool,
 ) -> Result<Body, ApiError> {
-    let Wired { app, hot } = wired;
+    let Wired { app, hot, .. } = wired;
     // A copy is kept of what is small enough, and read for it whole. Of a range only those bytes are read.
     let copy = copy.filter(|(.., of)| of.size_bytes <= hot.largest() && range == (0..of.size_bytes));
     let bytes = match &made.bytes {
