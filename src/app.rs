@@ -79,6 +79,8 @@ pub struct Rules {
     pub body_patience: Duration,
     /// Bytes of variants in memory.
     pub hot_cache_bytes: u64,
+    /// Whether there is a page at `/`.
+    pub ui: bool,
 }
 
 /// Why a server cannot start.
@@ -216,6 +218,7 @@ impl App {
             max_file_size_bytes: config.max_file_size_bytes,
             body_patience: config.body_timeout,
             hot_cache_bytes: config.hot_cache_bytes,
+            ui: config.ui,
         };
         let gates = Gates::new(config.max_connections as usize, config.max_requests, config.max_uploads);
         let app = Self {

@@ -239,6 +239,10 @@ pub struct Options {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
     pub no_download: Option<bool>,
 
+    /// Turn the page at / off
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
+    pub no_ui: Option<bool>,
+
     /// Longest time a graceful stop may take, in seconds [default: 20]
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     pub stop_timeout: Option<u64>,
@@ -302,6 +306,7 @@ impl Options {
             download_allow: env
                 .parse(&["GLIMT_DOWNLOAD_ALLOW"], |text| parse_list(text)?.iter().map(|item| parse(item)).collect())?,
             no_download: env.parse(&["GLIMT_NO_DOWNLOAD"], parse_bool)?,
+            no_ui: env.parse(&["GLIMT_NO_UI"], parse_bool)?,
             stop_timeout: env.parse(&["GLIMT_STOP_TIMEOUT"], parse)?,
         })
     }
@@ -357,6 +362,7 @@ impl Options {
             max_uploads: self.max_uploads.or(lower.max_uploads),
             download_allow: self.download_allow.or(lower.download_allow),
             no_download: self.no_download.or(lower.no_download),
+            no_ui: self.no_ui.or(lower.no_ui),
             stop_timeout: self.stop_timeout.or(lower.stop_timeout),
         }
     }

@@ -106,6 +106,8 @@ pub struct Config {
     pub download_allow: Vec<IpNet>,
     /// Whether `/image/download` is on.
     pub download: bool,
+    /// Whether there is a page at `/`.
+    pub ui: bool,
     /// Longest time a graceful stop may take.
     pub stop_timeout: Duration,
 }
@@ -167,6 +169,7 @@ impl Config {
             max_uploads: 32,
             download_allow: Vec::new(),
             download: true,
+            ui: true,
             stop_timeout: Duration::from_secs(20),
         }
     }
@@ -245,6 +248,7 @@ impl Config {
             max_uploads: ranged("max-uploads", typed.max_uploads, 1..=100_000)?.unwrap_or(defaults.max_uploads),
             download_allow: typed.download_allow.unwrap_or_default(),
             download: !typed.no_download.unwrap_or(false),
+            ui: !typed.no_ui.unwrap_or(false),
             stop_timeout: scaled("stop-timeout", typed.stop_timeout, 0..=3600, 1)?
                 .map_or(defaults.stop_timeout, Duration::from_secs),
             path: defaults.path,

@@ -28,9 +28,12 @@ mod internal;
 mod layers;
 mod metrics;
 mod original;
+mod overview;
+mod page;
 mod process;
 mod request_id;
 mod upload;
+mod watched;
 
 pub use front::{Front, Sent};
 pub use request_id::RequestId;
@@ -44,12 +47,13 @@ pub use self::form::{WholePart, parts_of};
 struct Wired {
     app: Arc<App>,
     hot: Arc<hot::Hot>,
+    watched: Arc<watched::Watched>,
 }
 
 impl Wired {
     fn new(app: Arc<App>) -> Self {
         let hot = Arc::new(hot::Hot::new(app.rules.hot_cache_bytes, Arc::clone(&app.tickets)));
-        Self { app, hot }
+        Self { app, hot, watched: Arc::default() }
     }
 }
 
@@ -61,11 +65,10 @@ impl FromRef<Wired> for Arc<App> {
 
 /// For a connection over those that are served: how the server is, and a refusal of everything else, after which it is closed.
 fn refusing_router(wired: Wired) -> Router {
-    let requests = Arc::clone(&wired.app.gates.requests);
     health_routes()
         .fallback(layers::no_connection)
         .layer(middleware::from_fn(layers::closing))
-        .layer(middleware::from_fn_with_state(requests, layers::request))
+        .layer(middleware::from_fn_with_state(wired.clone(), layers::request))
         .with_state(wired)
 }
 
@@ -79,8 +82,9 @@ fn health_routes() -> Router<Wired> {
 
 /// Every route, behind the layers: request id and log, panics, the API key.
 fn router(wired: Wired) -> Router {
-    let requests = Arc::clone(&wired.app.gates.requests);
+    let page = if wired.app.rules.ui { page::routes() } else { Router::new() };
     health_routes()
+        .merge(page)
         .route("/image", post(upload::upload))
         .route("/image/download", get(download::download).head(layers::method_not_allowed))
         .route("/image/original/{alias}", get(original::original))
@@ -96,12 +100,13 @@ fn router(wired: Wired) -> Router {
         .route("/internal/purge", post(internal::purge))
         .route("/internal/aliases", get(internal::aliases))
         .route("/internal/filename", get(internal::filename))
+        .route("/internal/overview", get(overview::overview))
         .route("/internal/variants", delete(internal::drop_variants))
         .method_not_allowed_fallback(layers::method_not_allowed)
         .fallback(layers::unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&wired.app), layers::api_key))
         .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(middleware::from_fn_with_state(requests, layers::request))
+        .layer(middleware::from_fn_with_state(wired.clone(), layers::request))
         .with_state(wired)
 }
 

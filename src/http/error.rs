@@ -40,6 +40,10 @@ pub(super) struct ApiError {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused;
 
+/// What the body calls it, carried beside the answer for whoever watches.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Code(pub(super) &'static str);
+
 /// The cause of a fault of ours, carried beside the answer for the log and never in it.
 #[derive(Clone, Debug)]
 pub(super) struct Cause(pub(super) Arc<str>);
@@ -58,6 +62,7 @@ impl IntoResponse for ApiError {
             let secs = self.retry_secs.unwrap_or(RETRY_SECS);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs));
         }
+        response.extensions_mut().insert(Code(self.code));
         if self.retry_secs.is_some() {
             response.extensions_mut().insert(Refused);
         }

@@ -22,7 +22,7 @@ pub(super) struct Health {
 /// How the chosen engine's device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Device {
+pub(super) enum Device {
     /// The cpu engine was chosen: there is no device.
     None,
     /// It works.
@@ -32,7 +32,7 @@ enum Device {
 }
 
 impl Device {
-    fn of(engines: &Engines) -> Self {
+    pub(super) fn of(engines: &Engines) -> Self {
         if engines.chosen() == Backend::Cpu {
             Self::None
         } else if engines.is_healthy() {

@@ -17,7 +17,12 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Wired, error::ApiError, hot::HotStats};
+use super::{
+    Wired,
+    error::ApiError,
+    hot::HotStats,
+    watched::{Latency, Route, bounds_secs},
+};
 use crate::{
     pixels::{
         Backend,
@@ -48,36 +53,38 @@ pub(super) async fn metrics(State(wired): State<Wired>) -> Result<([(HeaderName,
 
 /// What the parts know, read once.
 #[derive(Clone, Debug)]
-struct Scrape {
-    engine: Backend,
-    description: String,
-    healthy: bool,
-    jobs: Stats,
-    decisions: Vec<Decision>,
-    vram: VramStats,
-    sent: u64,
-    submissions: u64,
-    computed: Duration,
-    in_flight: usize,
-    gates: [GateStats; 3],
-    pool: PoolStats,
+pub(super) struct Scrape {
+    pub(super) engine: Backend,
+    pub(super) description: String,
+    pub(super) healthy: bool,
+    pub(super) jobs: Stats,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) vram: VramStats,
+    pub(super) sent: u64,
+    pub(super) submissions: u64,
+    pub(super) computed: Duration,
+    pub(super) in_flight: usize,
+    pub(super) gates: [GateStats; 3],
+    pub(super) pool: PoolStats,
     /// Variants refused because of their picture, and because of all.
-    quota: [u64; 2],
+    pub(super) quota: [u64; 2],
     /// Since the start, and those of them that have not ended.
-    given_up: (u64, usize),
+    pub(super) given_up: (u64, usize),
     /// AVIFs under way, and answers of something else by reason.
-    late: (usize, [u64; 3]),
-    cache: CacheStats,
-    cache_limit_bytes: u64,
-    hot: HotStats,
+    pub(super) late: (usize, [u64; 3]),
+    pub(super) cache: CacheStats,
+    pub(super) cache_limit_bytes: u64,
+    pub(super) hot: HotStats,
     /// What became of proxies, in the order of [`Outcome::ALL`].
-    proxies: [u64; Outcome::ALL.len()],
+    pub(super) proxies: [u64; Outcome::ALL.len()],
     /// What is stored, in the order of [`Class::ALL`].
-    held: [Held; Class::ALL.len()],
+    pub(super) held: [Held; Class::ALL.len()],
+    /// How long answers took, in the order of [`Route::ALL`].
+    pub(super) latencies: [Latency; Route::ALL.len()],
 }
 
 impl Scrape {
-    fn new(wired: &Wired) -> Self {
+    pub(super) fn new(wired: &Wired) -> Self {
         let app = &wired.app;
         let (engines, pool) = (&app.engines, &app.pool);
         let (sent, submissions) = engines.batches();
@@ -102,6 +109,7 @@ impl Scrape {
             hot: wired.hot.stats(),
             proxies: app.proxies.outcomes(),
             held: Class::ALL.map(|class| app.store.usage().of(class)),
+            latencies: wired.watched.latencies(),
         }
     }
 
@@ -136,6 +144,9 @@ impl Collector for Scrape {
         let fallbacks: Vec<(&str, u64)> = Reason::ALL.map(Reason::name).into_iter().zip(answered).collect();
         let help = "Requests for an AVIF that were answered with a WebP, by reason";
         page.counters("avif_fallbacks", help, "reason", &fallbacks)?;
+
+        let help = "Time from a request to the head of its answer, by what it was for";
+        page.histograms("request", help, "route", Route::ALL.map(Route::name).into_iter().zip(&self.latencies))?;
 
         self.stored(&mut page)?;
         // A device that is not there has no jobs; what is on the cpu engine for want of it is told by reason below.
@@ -280,6 +291,25 @@ impl Page<'_> {
         metric.encode_gauge(&time.as_secs_f64())
     }
 
+    /// How often which time was taken, one histogram for each value of `label`: `<name>_seconds`.
+    fn histograms<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        latencies: impl Iterator<Item = (&'static str, &'l Latency)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        let bounds = bounds_secs().into_iter().chain([f64::INFINITY]);
+        for (value, Latency { counts, sum }) in latencies {
+            let (labels, count) = ([(label, value)], counts.iter().sum());
+            let buckets: Vec<(f64, u64)> = bounds.clone().zip(*counts).collect();
+            let mut metric = metric.encode_family(&labels)?;
+            metric.encode_histogram::<[(&str, &str); 0]>(sum.as_secs_f64(), count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
     /// Counts that only grow, one for each value of `label`.
     fn counters(&mut self, name: &str, help: &str, label: &str, counts: &[(&str, u64)]) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -400,9 +430,28 @@ mod tests {
             hot: HotStats { hits: 33, misses: 34, copies: 35, bytes: 36, limit_bytes: 37 },
             proxies: [40, 41, 42, 43, 44, 45, 46],
             held: [Held { files: 29, bytes: 30 }, Held { files: 31, bytes: 32 }, Held { files: 38, bytes: 39 }],
+            latencies: std::array::from_fn(|route| Latency {
+                counts: std::array::from_fn(|bucket| (100 * route + bucket) as u64),
+                sum: Duration::from_millis(250 * route as u64),
+            }),
         };
         let text = scrape.clone().text().unwrap();
-        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let (requests, samples): (Vec<&str>, Vec<&str>) = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .partition(|line| line.starts_with("glimt_request_seconds"));
+        let downloads: Vec<&str> = requests.iter().filter(|line| line.contains("\"download\"")).copied().collect();
+        assert_eq!(requests.len(), Route::ALL.len() * downloads.len());
+        assert_eq!(
+            [downloads[0], downloads[1], downloads[15], downloads[16], downloads[17]],
+            [
+                r#"glimt_request_seconds_bucket{route="download",le="0.0001"} 100"#,
+                r#"glimt_request_seconds_bucket{route="download",le="0.0005"} 201"#,
+                r#"glimt_request_seconds_bucket{route="download",le="+Inf"} 1720"#,
+                r#"glimt_request_seconds_sum{route="download"} 0.25"#,
+                r#"glimt_request_seconds_count{route="download"} 1720"#,
+            ]
+        );
         assert_eq!(
             samples,
             [

@@ -60,7 +60,7 @@ pub(super) async fn serve(
     original: &Original,
     copy: Option<(&Key, Ticket)>,
 ) -> Result<Response, ApiError> {
-    let Wired { app, hot } = wired;
+    let Wired { app, hot, .. } = wired;
     let size_bytes = original.record.size_bytes;
     let representation = Representation {
         etag: original.hash,

@@ -81,7 +81,7 @@ pub(super) async fn process(
         return Ok(not_allowed(&method, "GET, HEAD"));
     }
     let src = query.last("src").ok_or_else(ApiError::missing_src)?;
-    let Wired { app, hot } = &wired;
+    let Wired { app, hot, .. } = &wired;
     let alias = Alias::asked(src);
     if extension == auto::EXTENSION {
         let mut response = negotiated(&wired, &method, &headers, alias, &query).await?;
@@ -112,7 +112,7 @@ async fn negotiated(
     alias: Alias,
     query: &Pairs<'_>,
 ) -> Result<Response, ApiError> {
-    let Wired { app, hot } = wired;
+    let Wired { app, hot, .. } = wired;
     let deadline = app.pool.deadline();
     let (original, ticket) = app.originals.with_ticket(&alias).await?;
     let auto::Chosen { variant, answer } =
@@ -193,7 +193,7 @@ async fn body(
     copy: Option<(&Key, Ticket, &Representation)>,
     missing: &mut bool,
 ) -> Result<Body, ApiError> {
-    let Wired { app, hot } = wired;
+    let Wired { app, hot, .. } = wired;
     // A copy is kept of what is small enough, and read for it whole. Of a range only those bytes are read.
     let copy = copy.filter(|(.., of)| of.size_bytes <= hot.largest() && range == (0..of.size_bytes));
     let bytes = match &made.bytes {

@@ -34,6 +34,7 @@ mod memory;
 mod metrics;
 mod original;
 mod overload;
+mod page;
 mod photos;
 mod pictures;
 mod privacy;
