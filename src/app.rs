@@ -1,13 +1,13 @@
 //! The wired parts of a server, built once and shared.
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
 use crate::{
     codec::Budget,
     config::Config,
-    domain::Secret,
+    domain::{Preset, Secret},
     pixels::{EngineError, EngineOptions, Engines, PlanLimits},
     repo::{Repo, RepoError, SledRepo},
     sandbox::{Sandbox, SandboxError},
@@ -24,6 +24,7 @@ use crate::{
         process::{Process, ProcessOptions},
         proxies::Proxies,
         quota::QuotaOptions,
+        signing::Signing,
         tickets::Tickets,
     },
     store::{FsStore, Store, StoreError},
@@ -81,6 +82,14 @@ pub struct Rules {
     pub hot_cache_bytes: u64,
     /// Whether there is a page at `/`.
     pub ui: bool,
+    /// Variants that have names.
+    pub presets: BTreeMap<String, Preset>,
+    /// Whether no others are made, but what is signed.
+    pub only_presets: bool,
+    /// Verifies signed addresses.
+    pub signing: Signing,
+    /// Whether what is no preset has to be signed.
+    pub require_signature: bool,
 }
 
 /// Why a server cannot start.
@@ -219,6 +228,10 @@ impl App {
             body_patience: config.body_timeout,
             hot_cache_bytes: config.hot_cache_bytes,
             ui: config.ui,
+            presets: config.presets.clone(),
+            only_presets: config.only_presets,
+            signing: Signing::new(config.signing_keys.clone()),
+            require_signature: config.require_signature,
         };
         let gates = Gates::new(config.max_connections as usize, config.max_requests, config.max_uploads);
         let app = Self {

@@ -30,7 +30,7 @@ use crate::domain::{Details, Format, OutputFormat};
 use crate::pixels::pixmap::{Picture, Source};
 use crate::pixels::{Orientation, Pixmap};
 
-pub use self::aim::{encode_aiming, likeness_bytes};
+pub use self::aim::{LIKENESS, encode_aiming, likeness_bytes};
 pub use self::animation::animate;
 pub use self::budget::Budget;
 pub use self::encode::{WEBP_MAX_SIDE, lay_on};

@@ -89,6 +89,7 @@ fn router(wired: Wired) -> Router {
         .route("/image/download", get(download::download).head(layers::method_not_allowed))
         .route("/image/original/{alias}", get(original::original))
         .route("/image/{process}", any(process::process))
+        .route("/image/preset/{name}/{file}", get(process::preset))
         .route("/image/details/original", get(details::by_query))
         .route("/image/details/original/{alias}", get(details::original))
         .route("/image/details/{process}", get(details::variant))

@@ -15,6 +15,7 @@
 //! | [`cli`], [`config`] | what was typed; what is true |
 //! | [`gpu_info`] | the adapters there are, and where jobs would go |
 //! | [`maintain`] | check, export and import a data directory |
+//! | [`sign`] | an address with a signature |
 //! | [`healthcheck`], [`signals`], [`telemetry`] | what `main` needs besides |
 //!
 //! Arrows: `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`. Never back, and never
@@ -37,6 +38,7 @@ pub mod repo;
 pub mod sandbox;
 pub mod server;
 pub mod service;
+pub mod sign;
 pub mod signals;
 pub mod store;
 pub mod telemetry;

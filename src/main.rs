@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use glimt::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, Options},
     config::{Config, ConfigError},
     gpu_info, healthcheck,
     maintain::{self, Work},
     pixels::gpu::Probe,
     sandbox,
     server::Server,
-    signals, telemetry,
+    sign, signals, telemetry,
 };
 
 /// Why not the system's: see `Cargo.toml`.
@@ -28,6 +28,11 @@ fn main() -> ExitCode {
         Some(Command::Check { path, repair }) => return maintain::run(Work::Check { repair }, path, &env),
         Some(Command::Export { to, path, files }) => return maintain::run(Work::Export { to, files }, path, &env),
         Some(Command::Import { from, path }) => return maintain::run(Work::Import { from }, path, &env),
+        Some(Command::Sign { target, expires_in, signing_key, signing_key_file, config }) => {
+            let signing_key = signing_key.map(|key| vec![key]);
+            let options = Options { signing_key, signing_key_file, config, ..Options::default() };
+            return sign::run(&target, expires_in, options, &env);
+        }
         Some(Command::Probe { what }) => return gpu_info::probe(what),
         Some(Command::Decode { task }) => return sandbox::child::run(&task),
         None => {}

@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pixels",
             "sandbox",
             "server",
+            "sign",
             "signals",
             "telemetry",
         ],
@@ -37,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gpu_info", &["cli", "pixels"]),
     ("healthcheck", &["cli"]),
     ("maintain", &["app", "cli", "config", "service", "store", "repo"]),
+    ("sign", &["cli", "config", "service"]),
     ("signals", &[]),
     ("telemetry", &[]),
     // Layers.

@@ -70,6 +70,15 @@ impl Asked {
         self.finish
     }
 
+    /// Whether the other makes the same of every picture.
+    #[must_use]
+    pub fn makes_what(&self, other: &Self) -> bool {
+        let changes = |asked: &Self| -> Vec<Filter> {
+            asked.filters.iter().copied().filter(|filter| !filter.is_identity()).collect()
+        };
+        self.finish == other.finish && changes(self) == changes(other)
+    }
+
     /// The variant in a format.
     ///
     /// # Errors

@@ -17,6 +17,12 @@ impl Secret {
         !self.is_empty() && subtle::ConstantTimeEq::ct_eq(self.0.as_bytes(), presented).into()
     }
 
+    /// The bytes, for a message authentication code.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// Whether it is no secret at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -18,6 +18,7 @@ use crate::{
         ServiceError,
         fetch::{Fault, FetchError},
         gates::{Full, Gate},
+        signing::SignatureError,
     },
     store::{StagingError, StoreError},
 };
@@ -127,6 +128,30 @@ impl ApiError {
 
     pub(super) fn missing_src() -> Self {
         Self::not_found("missing-src", "the query names no image: src=<file> is missing")
+    }
+
+    pub(super) fn only_presets<'n>(names: impl Iterator<Item = &'n String>) -> Self {
+        let names = names.map(String::as_str).collect::<Vec<&str>>().join(", ");
+        let msg = format!(
+            "this server makes the variants of its presets only: /image/preset/<name>/<file> with one of {names}"
+        );
+        Self::new(StatusCode::FORBIDDEN, "only-presets", msg)
+    }
+
+    pub(super) fn unknown_preset<'n>(name: &str, names: impl Iterator<Item = &'n String>) -> Self {
+        let names = names.map(String::as_str).collect::<Vec<&str>>().join(", ");
+        let known = if names.is_empty() { "there are none".to_owned() } else { format!("use one of {names}") };
+        let name: String = name.chars().take(64).collect();
+        Self::not_found("unknown-preset", format!("there is no preset {name:?}: {known}"))
+    }
+
+    pub(super) fn bad_signature(error: &SignatureError) -> Self {
+        let code = match error {
+            SignatureError::Missing => "missing-signature",
+            SignatureError::Wrong => "wrong-signature",
+            SignatureError::Expired { .. } => "expired-signature",
+        };
+        Self::new(StatusCode::FORBIDDEN, code, error.to_string())
     }
 
     pub(super) fn no_such_variant() -> Self {

@@ -5,7 +5,7 @@ use std::{ops::Range, time::Instant};
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, Method, Uri, header::VARY},
+    http::{HeaderMap, HeaderValue, Method, Uri, header::VARY, uri::PathAndQuery},
     response::Response,
 };
 
@@ -24,8 +24,10 @@ use crate::{
     service::{
         ServiceError,
         cache::is_whole,
+        now_secs,
         originals::Original,
         process::{Answer, Made},
+        signing::SignatureError,
         tickets::Ticket,
     },
 };
@@ -39,15 +41,40 @@ fn wishes(query: &Pairs<'_>, rules: &Rules) -> Result<Asked, ServiceError> {
 
 /// The variant that is asked for.
 pub(super) fn asked(extension: &str, query: &Pairs<'_>, rules: &Rules) -> Result<Variant, ServiceError> {
-    let format = OutputFormat::from_extension(extension)
-        .ok_or_else(|| ServiceError::UnknownFormat { got: extension.chars().take(40).collect() })?;
+    let format = format(extension)?;
     Ok(wishes(query, rules)?.variant(format)?)
+}
+
+fn format(extension: &str) -> Result<OutputFormat, ServiceError> {
+    OutputFormat::from_extension(extension)
+        .ok_or_else(|| ServiceError::UnknownFormat { got: extension.chars().take(40).collect() })
+}
+
+/// Whether this may be made at all: where that is restricted, what a preset makes, and what is signed.
+fn permit(uri: &Uri, query: &Pairs<'_>, extension: &str, rules: &Rules) -> Result<(), ApiError> {
+    if !rules.only_presets && !rules.require_signature {
+        return Ok(());
+    }
+    // What cannot be read is no preset, and is told why if it is signed.
+    let format = OutputFormat::from_extension(extension);
+    let is_known = extension == auto::EXTENSION || format.is_some();
+    let asked = wishes(query, rules).ok().filter(|_| is_known);
+    if asked.is_some_and(|asked| rules.presets.values().any(|preset| preset.is(&asked, format))) {
+        return Ok(());
+    }
+    let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    match rules.signing.verify(target, now_secs()) {
+        Ok(()) => Ok(()),
+        Err(SignatureError::Missing) if rules.only_presets => Err(ApiError::only_presets(rules.presets.keys())),
+        Err(error) => Err(ApiError::bad_signature(&error)),
+    }
 }
 
 /// What a copy of the variant that `uri` asks for is named by in memory; `None` where it asks for none, or for one that cannot be.
 pub(super) fn key(uri: &Uri, rules: &Rules) -> Option<Key> {
     let extension = uri.path().strip_prefix("/image/process.")?;
     let query = Pairs::of(uri);
+    permit(uri, &query, extension, rules).ok()?;
     let variant = asked(extension, &query, rules).ok()?;
     Some((Alias::asked(query.last("src")?), variant.key()))
 }
@@ -68,7 +95,7 @@ struct Wanted<'a> {
 /// unknown one is answered before whatever else is wrong.
 pub(super) async fn process(
     State(wired): State<Wired>,
-    method: Method,
+    (method, uri): (Method, Uri),
     name: Result<Params<String>, ApiError>,
     query: Pairs<'static>,
     headers: HeaderMap,
@@ -81,27 +108,64 @@ pub(super) async fn process(
         return Ok(not_allowed(&method, "GET, HEAD"));
     }
     let src = query.last("src").ok_or_else(ApiError::missing_src)?;
-    let Wired { app, hot, .. } = &wired;
-    let alias = Alias::asked(src);
-    if extension == auto::EXTENSION {
-        let mut response = negotiated(&wired, &method, &headers, alias, &query).await?;
+    permit(&uri, &query, extension, &wired.app.rules)?;
+    let (alias, rules) = (Alias::asked(src), &wired.app.rules);
+    let wanted = if extension == auto::EXTENSION {
+        wishes(&query, rules).map(|asked| (asked, None))
+    } else {
+        format(extension).and_then(|format| Ok((wishes(&query, rules)?, Some(format))))
+    };
+    match wanted {
+        Ok((asked, format)) => variant(&wired, &method, &headers, alias, (&asked, format)).await,
+        Err(error) => {
+            wired.app.originals.by_alias(&alias).await?;
+            Err(error.into())
+        }
+    }
+}
+
+/// Serves what a preset makes of the picture.
+pub(super) async fn preset(
+    State(wired): State<Wired>,
+    method: Method,
+    Params((name, file)): Params<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let presets = &wired.app.rules.presets;
+    let preset = presets.get(&name).ok_or_else(|| ApiError::unknown_preset(&name, presets.keys()))?;
+    variant(&wired, &method, &headers, Alias::asked(&file), (preset.asked(), preset.format())).await
+}
+
+/// Serves a variant in a format, or in the one that is chosen for this client.
+async fn variant(
+    wired: &Wired,
+    method: &Method,
+    headers: &HeaderMap,
+    alias: Alias,
+    (asked, format): (&Asked, Option<OutputFormat>),
+) -> Result<Response, ApiError> {
+    let Some(format) = format else {
+        let mut response = negotiated(wired, method, headers, alias, asked).await?;
         response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
         return Ok(response);
-    }
-    let variant = asked(extension, &query, &app.rules);
-    let Ok(variant) = variant else {
-        app.originals.by_alias(&alias).await?;
-        return Err(variant.err().map_or_else(|| ApiError::unknown_path(&name), ApiError::from));
+    };
+    let Wired { app, hot, .. } = wired;
+    let variant = match asked.variant(format) {
+        Ok(variant) => variant,
+        Err(error) => {
+            app.originals.by_alias(&alias).await?;
+            return Err(ServiceError::from(error).into());
+        }
     };
     let key = (alias, variant.key());
     if let Some(copy) = hot.get(&key, |id| app.cache.touch(id)) {
-        return copy.answer(&method, &headers).await;
+        return copy.answer(method, headers).await;
     }
     let deadline = app.pool.deadline();
     let (original, ticket) = app.originals.with_ticket(&key.0).await?;
     let copy = ticket.map(|ticket| (&key, ticket));
-    let wanted = Wanted { method: &method, headers: &headers, original: &original, variant: &variant, copy, deadline };
-    serve(&wired, &wanted, None).await
+    let wanted = Wanted { method, headers, original: &original, variant: &variant, copy, deadline };
+    serve(wired, &wanted, None).await
 }
 
 /// The variant in the format that is chosen for this client.
@@ -110,13 +174,12 @@ async fn negotiated(
     method: &Method,
     headers: &HeaderMap,
     alias: Alias,
-    query: &Pairs<'_>,
+    asked: &Asked,
 ) -> Result<Response, ApiError> {
     let Wired { app, hot, .. } = wired;
     let deadline = app.pool.deadline();
     let (original, ticket) = app.originals.with_ticket(&alias).await?;
-    let auto::Chosen { variant, answer } =
-        auto::choose(app, headers, &original, &wishes(query, &app.rules)?, deadline).await?;
+    let auto::Chosen { variant, answer } = auto::choose(app, headers, &original, asked, deadline).await?;
     let key = (alias, variant.key());
     if let Some(copy) = hot.get(&key, |id| app.cache.touch(id)) {
         return copy.answer(method, headers).await;

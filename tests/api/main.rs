@@ -37,6 +37,7 @@ mod overload;
 mod page;
 mod photos;
 mod pictures;
+mod presets;
 mod privacy;
 mod process;
 mod proxies;
