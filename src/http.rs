@@ -27,6 +27,7 @@ mod hot;
 mod internal;
 mod layers;
 mod metrics;
+mod openapi;
 mod original;
 mod overview;
 mod page;
@@ -85,6 +86,7 @@ fn router(wired: Wired) -> Router {
     let page = if wired.app.rules.ui { page::routes() } else { Router::new() };
     health_routes()
         .merge(page)
+        .route("/openapi.json", get(openapi::openapi))
         .route("/image", post(upload::upload))
         .route("/image/download", get(download::download).head(layers::method_not_allowed))
         .route("/image/original/{alias}", get(original::original))
@@ -95,7 +97,7 @@ fn router(wired: Wired) -> Router {
         .route("/image/details/{process}", get(details::variant))
         .route(
             "/image/delete/{token}/{alias}",
-            delete(delete::delete).get(delete::delete).head(layers::method_not_allowed),
+            delete(delete::delete).get(delete::delete_by_get).head(layers::method_not_allowed),
         )
         .route("/internal/import", post(internal::import))
         .route("/internal/purge", post(internal::purge))

@@ -3,11 +3,13 @@
 use axum::{Json, extract::State, response::IntoResponse as _, response::Response};
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::ToSchema;
 
 use super::{
     Wired,
-    error::ApiError,
+    error::{ApiError, Problem},
     extract::{Pairs, Params},
+    openapi::VariantQuery,
     process,
 };
 use crate::{
@@ -16,8 +18,8 @@ use crate::{
 };
 
 /// What is known of a file. The keys stand in alphabetical order, as everywhere.
-#[derive(Debug, Serialize)]
-struct Details {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Details {
     blurhash: String,
     bytes: u64,
     content_type: &'static str,
@@ -32,12 +34,26 @@ struct Details {
     width: u32,
 }
 
-/// Of the original with this alias.
+/// What is known of the original with this alias.
+#[utoipa::path(
+    get,
+    path = "/image/details/original/{alias}",
+    tag = "details",
+    params(("alias" = String, Path, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, body = Details, description = "what is known"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn original(State(wired): State<Wired>, Params(alias): Params<String>) -> Result<Response, ApiError> {
     of_original(&wired, &Alias::asked(&alias)).await
 }
 
 /// The same where the alias stands in the query, as later clients of pict-rs have it.
+#[utoipa::path(
+    get,
+    path = "/image/details/original",
+    tag = "details",
+    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, body = Details, description = "what is known"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn by_query(State(wired): State<Wired>, query: Pairs<'static>) -> Result<Response, ApiError> {
     let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
     of_original(&wired, &Alias::asked(alias)).await
@@ -62,7 +78,14 @@ async fn of_original(wired: &Wired, alias: &Alias) -> Result<Response, ApiError>
     Ok(Json(details).into_response())
 }
 
-/// Of a variant that was made; what it looks like is what its original does.
+/// What is known of a variant that was made; it looks like its original.
+#[utoipa::path(
+    get,
+    path = "/image/details/process.{ext}",
+    tag = "details",
+    params(("ext" = String, Path, description = "jpg, jpeg, png, webp, avif, gif or apng", example = "webp"), VariantQuery),
+    responses((status = 200, body = Details, description = "what is known"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn variant(
     State(wired): State<Wired>,
     Params(name): Params<String>,

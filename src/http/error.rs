@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     codec::CodecError,
@@ -48,6 +49,18 @@ pub(super) struct Code(pub(super) &'static str);
 /// The cause of a fault of ours, carried beside the answer for the log and never in it.
 #[derive(Clone, Debug)]
 pub(super) struct Cause(pub(super) Arc<str>);
+
+/// An error, as clients read it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it says what `Body` writes")]
+pub(super) struct Problem {
+    /// What it is, for programs.
+    #[schema(example = "unreadable-filter")]
+    code: String,
+    /// What it is, for people: with the limit and the value.
+    #[schema(example = "rotate=45 cannot be read: rotate takes degrees clockwise: 90, 180 or 270")]
+    msg: String,
+}
 
 /// The keys stand in alphabetical order, as everywhere.
 #[derive(Serialize)]

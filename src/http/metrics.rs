@@ -19,7 +19,7 @@ use prometheus_client::{
 
 use super::{
     Wired,
-    error::ApiError,
+    error::{ApiError, Problem},
     hot::HotStats,
     watched::{Latency, Route, bounds_secs},
 };
@@ -45,6 +45,12 @@ mod gates;
 const PREFIX: &str = "glimt";
 
 /// All metrics.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    responses((status = 200, content_type = "text/plain", body = String, description = "for Prometheus"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn metrics(State(wired): State<Wired>) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
     let scrape = Scrape::new(&wired);
     let text = scrape.text().map_err(|error| ApiError::internal(format!("the metrics: {error}")))?;

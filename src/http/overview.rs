@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{
     Wired,
+    error::Problem,
     health::Device,
     metrics::Scrape,
     watched::{BOUNDS_MICROS, BUCKETS, Failure, Latency, Route, bounds_secs},
@@ -126,6 +127,13 @@ impl Latencies {
 }
 
 /// How the server is.
+#[utoipa::path(
+    get,
+    path = "/internal/overview",
+    tag = "internal",
+    responses((status = 200, content_type = "application/json", body = Object, description = "how the server is, for the page; it may have more with each version"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
+    security(("api_key" = []))
+)]
 pub(super) async fn overview(State(wired): State<Wired>) -> Json<Overview> {
     let scrape = Scrape::new(&wired);
     let Scrape { jobs, vram, pool, cache, hot, held, .. } = &scrape;

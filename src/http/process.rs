@@ -12,10 +12,11 @@ use axum::{
 use super::{
     Wired, auto,
     caching::{Representation, answer, passing},
-    error::ApiError,
+    error::{ApiError, Problem},
     extract::{Pairs, Params},
     hot::{Key, part},
     layers::not_allowed,
+    openapi::VariantQuery,
     original,
 };
 use crate::{
@@ -93,6 +94,13 @@ struct Wanted<'a> {
 
 /// Serves the variant that the query describes: from memory, from the disk, or made now. The alias is looked up before anything is refused: an
 /// unknown one is answered before whatever else is wrong.
+#[utoipa::path(
+    get,
+    path = "/image/process.{ext}",
+    tag = "variants",
+    params(("ext" = String, Path, description = "jpg, jpeg, png, webp, avif, gif, apng or auto", example = "webp"), VariantQuery),
+    responses((status = 200, content_type = "image/*", body = Vec<u8>, description = "the variant"), (status = 206, content_type = "image/*", body = Vec<u8>, description = "a range of it"), (status = 304, description = "as the client has it"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn process(
     State(wired): State<Wired>,
     (method, uri): (Method, Uri),
@@ -125,6 +133,13 @@ pub(super) async fn process(
 }
 
 /// Serves what a preset makes of the picture.
+#[utoipa::path(
+    get,
+    path = "/image/preset/{name}/{alias}",
+    tag = "variants",
+    params(("name" = String, Path, description = "of the preset", example = "avatar"), ("alias" = String, Path, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, content_type = "image/*", body = Vec<u8>, description = "the variant"), (status = 206, content_type = "image/*", body = Vec<u8>, description = "a range of it"), (status = 304, description = "as the client has it"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn preset(
     State(wired): State<Wired>,
     method: Method,

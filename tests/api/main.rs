@@ -32,6 +32,7 @@ mod limits;
 mod maintain;
 mod memory;
 mod metrics;
+mod openapi;
 mod original;
 mod overload;
 mod page;
