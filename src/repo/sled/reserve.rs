@@ -49,7 +49,7 @@ pub(super) fn hold(data_dir: &Path) {
         file.sync_all()
     });
     if let Err(error) = held {
-        tracing::info!(%error, "no room is held back for the metadata: the file system has no such call");
+        tracing::info!(%error, "nothing is held back for the metadata");
         let _gone = std::fs::remove_file(&path);
     }
 }
