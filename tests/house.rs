@@ -73,7 +73,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("quick_cache", &["src/http/hot", "src/service/quota"]),
     ("reqwest", &["src/service/fetch"]),
     ("resvg", &["src/codec/svg"]),
-    ("rustix", &["src/sandbox", "src/service/pool", "src/store/room"]),
+    ("rustix", &["src/sandbox", "src/service/pool", "src/store/room", "src/repo/sled/reserve"]),
     ("seccompiler", &["src/sandbox"]),
     ("simplecss", &["src/codec/svg"]),
     ("sled", &["src/repo/sled"]),

@@ -1,6 +1,6 @@
 //! Every error as the client sees it: the only map from what went wrong to status, code and message.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -108,6 +108,16 @@ impl ApiError {
     pub(super) fn internal(cause: String) -> Self {
         let msg = "something went wrong here; the log has it under this answer's x-request-id";
         Self { cause: Some(cause), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", msg) }
+    }
+
+    /// What the store's disk refused, with everything it came from. That there is no room is said: the client may come again.
+    fn disk(error: &dyn std::error::Error, refused: &io::Error) -> Self {
+        let fault = Self::fault(error);
+        if !matches!(refused.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return fault;
+        }
+        let msg = "there is no room for more pictures here at the moment";
+        Self { cause: fault.cause, ..Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", msg) }
     }
 
     /// A fault of ours, with everything it came from.
@@ -241,7 +251,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::Codec(error) => error.into(),
             ServiceError::Plan(error) => error.into(),
             ServiceError::Exec(error) => Self::from(&*error),
-            ServiceError::Store(error) => Self::fault(&*error),
+            ServiceError::Store(error) => Self::disk(&*error, &error.source),
             ServiceError::Staging(error) => Self::from(&*error),
             ServiceError::Repo(error) => Self::from(&*error),
             ServiceError::Fetch(error) => Self::from(&*error),
@@ -326,7 +336,7 @@ impl From<CodecError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::fault(&error)
+        Self::disk(&error, &error.source)
     }
 }
 
@@ -346,7 +356,7 @@ impl From<&StagingError> for ApiError {
     fn from(error: &StagingError) -> Self {
         match error {
             StagingError::TooLarge { .. } => Self::too_large("file-too-large", error.to_string()),
-            StagingError::Io { .. } => Self::fault(error),
+            StagingError::Io { source, .. } => Self::disk(error, source),
         }
     }
 }
@@ -417,5 +427,34 @@ impl From<PlanError> for ApiError {
                 Self::internal(msg)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_told_from_a_broken_one() {
+        let said = |kind: io::ErrorKind| {
+            let stored = StoreError { doing: "writing", key: "originals/x".to_owned(), source: kind.into() };
+            let staged =
+                StagingError::Io { doing: "writing", path: "/data/staging/1.part".into(), source: kind.into() };
+            let errors: [ApiError; 2] = [stored.into(), staged.into()];
+            for error in &errors {
+                assert!(
+                    error.cause.as_ref().is_some_and(|cause| cause.contains("writing")),
+                    "the log has it: {error:?}"
+                );
+                assert!(
+                    !error.msg.contains("originals") && !error.msg.contains("/data"),
+                    "the answer has not: {error:?}"
+                );
+            }
+            errors.map(|error| (error.status.as_u16(), error.code))
+        };
+        assert_eq!(said(io::ErrorKind::StorageFull), [(507, "storage-full"); 2]);
+        assert_eq!(said(io::ErrorKind::QuotaExceeded), [(507, "storage-full"); 2]);
+        assert_eq!(said(io::ErrorKind::PermissionDenied), [(500, "internal-error"); 2]);
     }
 }

@@ -16,6 +16,7 @@ use prometheus_client::{
     metrics::MetricType,
     registry::{Registry, Unit},
 };
+use tokio::runtime::Handle;
 
 use super::{
     Wired,
@@ -70,6 +71,8 @@ pub(super) struct Scrape {
     pub(super) submissions: u64,
     pub(super) computed: Duration,
     pub(super) in_flight: usize,
+    /// Tasks that tokio has.
+    tasks: usize,
     pub(super) gates: [GateStats; 3],
     pub(super) pool: PoolStats,
     /// Variants refused because of their picture, and because of all.
@@ -78,6 +81,8 @@ pub(super) struct Scrape {
     pub(super) given_up: (u64, usize),
     /// AVIFs under way, and answers of something else by reason.
     pub(super) late: (usize, [u64; 3]),
+    /// Decoders in processes of their own, by what became of them.
+    decoders: [(&'static str, u64); 6],
     pub(super) cache: CacheStats,
     pub(super) cache_limit_bytes: u64,
     pub(super) hot: HotStats,
@@ -105,11 +110,13 @@ impl Scrape {
             submissions,
             computed: engines.computed(),
             in_flight: pool.in_flight(),
+            tasks: Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks()),
             gates: [&app.gates.connections, &app.gates.requests, &app.gates.uploads].map(|gate| gate.stats()),
             pool: pool.stats(),
             quota: app.process.refused(),
             given_up: pool.given_up(),
             late: app.process.late(),
+            decoders: app.process.decoders(),
             cache: app.cache.stats(),
             cache_limit_bytes: app.cache.limit_bytes(),
             hot: wired.hot.stats(),
@@ -137,6 +144,7 @@ impl Collector for Scrape {
         page.info("engine", "The engine that was chosen at start, its adapter and its driver", &engine)?;
         page.info("build", "The version that runs", &[("version", env!("CARGO_PKG_VERSION"))])?;
 
+        page.gauge("tasks_alive", "Tasks that have begun and not ended, as tokio counts them", self.tasks as u64)?;
         page.gauge("pool_jobs", "Jobs that run or wait for a thread", self.in_flight as u64)?;
         let (abandoned, lost) = self.given_up;
         let help = "Jobs that went on after their time and were given up";
@@ -153,6 +161,9 @@ impl Collector for Scrape {
 
         let help = "Time from a request to the head of its answer, by what it was for";
         page.histograms("request", help, "route", Route::ALL.map(Route::name).into_iter().zip(&self.latencies))?;
+        let help = "Decoders in processes of their own, by what became of them: done, what they said is wrong with the file (refused), \
+            crashed, killed at the deadline (timed_out), killed because nobody waited any more (stopped), not started";
+        page.counters("sandbox_decodes", help, "outcome", &self.decoders)?;
 
         self.stored(&mut page)?;
         // A device that is not there has no jobs; what is on the cpu engine for want of it is told by reason below.
@@ -409,6 +420,7 @@ mod tests {
             submissions: 13,
             computed: Duration::from_millis(1500),
             in_flight: 14,
+            tasks: 17,
             gates: [(Gate::Connections, 40), (Gate::Requests, 50), (Gate::Uploads, 60)]
                 .map(|(gate, first)| stats(gate, first)),
             pool: PoolStats {
@@ -424,6 +436,14 @@ mod tests {
             quota: [89, 90],
             given_up: (15, 16),
             late: (20, [21, 22, 23]),
+            decoders: [
+                ("done", 91),
+                ("refused", 92),
+                ("crashed", 93),
+                ("timed_out", 94),
+                ("stopped", 95),
+                ("not_started", 96),
+            ],
             cache: CacheStats {
                 hits: 24,
                 misses: 25,
@@ -463,6 +483,7 @@ mod tests {
             [
                 r#"glimt_engine_info{engine="gpu",description="gpu: a \"card\""} 1"#,
                 concat!("glimt_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+                "glimt_tasks_alive 17",
                 "glimt_pool_jobs 14",
                 "glimt_pool_abandoned_jobs_total 15",
                 "glimt_pool_lost_threads 16",
@@ -493,6 +514,12 @@ mod tests {
                 r#"glimt_avif_fallbacks_total{reason="time"} 21"#,
                 r#"glimt_avif_fallbacks_total{reason="busy"} 22"#,
                 r#"glimt_avif_fallbacks_total{reason="size"} 23"#,
+                r#"glimt_sandbox_decodes_total{outcome="done"} 91"#,
+                r#"glimt_sandbox_decodes_total{outcome="refused"} 92"#,
+                r#"glimt_sandbox_decodes_total{outcome="crashed"} 93"#,
+                r#"glimt_sandbox_decodes_total{outcome="timed_out"} 94"#,
+                r#"glimt_sandbox_decodes_total{outcome="stopped"} 95"#,
+                r#"glimt_sandbox_decodes_total{outcome="not_started"} 96"#,
                 r#"glimt_stored_bytes{class="originals"} 30"#,
                 r#"glimt_stored_bytes{class="variants"} 32"#,
                 r#"glimt_stored_bytes{class="proxies"} 39"#,

@@ -8,7 +8,7 @@
 //! else one `pread` of some kilobytes each, as short as the hand-over to another thread would be. They wait for the
 //! writer only while it puts a batch into memory, never for an fsync.
 //!
-//! Layout below the data directory: `lock`, `journal`, `meta/` (sled), and `meta.damaged-<secs>` or
+//! Layout below the data directory: `lock`, `journal`, `meta/` (sled), `reserve` (blocks held back), and `meta.damaged-<secs>` or
 //! `journal.damaged-<secs>`, put aside and never deleted.
 
 use std::{
@@ -33,6 +33,7 @@ mod decide;
 mod index;
 mod open;
 pub mod pictrs;
+mod reserve;
 mod rows;
 #[cfg(test)]
 mod tests;

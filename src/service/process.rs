@@ -218,6 +218,12 @@ impl Process {
         (self.late.len(), self.late.answered())
     }
 
+    /// What became of the processes that decoded, for uploads too, by name: see [`sandbox::Outcome`].
+    #[must_use]
+    pub fn decoders(&self) -> [(&'static str, u64); sandbox::Outcome::ALL.len()] {
+        sandbox::outcomes(self.options.sandbox.as_deref())
+    }
+
     /// Variants refused since the start because of [`QuotaOptions`]: those of one picture, and those of all.
     #[must_use]
     pub fn refused(&self) -> [u64; 2] {
