@@ -1,7 +1,5 @@
 //! Everybody can use it: by keys alone, by ear, with little sight, on a narrow screen.
 
-use std::collections::BTreeSet;
-
 use image::ImageFormat;
 use serde_json::{Value, json};
 use thirtyfour::Key;
@@ -20,9 +18,9 @@ pub(crate) async fn full() -> Option<Page> {
     page.expect("status of 400");
     let pictures =
         [1, 2, 3].map(|seed| page.file(&format!("evening-{seed}.jpg"), &picture(seed, 1500, 1000, ImageFormat::Jpeg)));
-    page.keys("#files", &pictures.join("\n")).await;
+    page.keys("#files", pictures.join("\n")).await;
     page.until("document.querySelectorAll('#mine .card').length === 3").await;
-    page.keys("#files", &page.file("notes.txt.jpg", b"not a picture")).await;
+    page.keys("#files", page.file("notes.txt.jpg", b"not a picture")).await;
     page.until("document.querySelector('.upload.failed')").await;
     page.click("#by-hand summary").await;
     let file = page.js("document.querySelector('.card').dataset.file").await;

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    mem::ManuallyDrop,
     ops::Deref,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -10,7 +11,9 @@ use std::{
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use thirtyfour::{By, ChromiumLikeCapabilities as _, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver, WebElement};
+use thirtyfour::{
+    By, ChromiumLikeCapabilities as _, DesiredCapabilities, LoggingPrefsLogLevel, TypingData, WebDriver, WebElement,
+};
 
 use crate::binary::Running;
 
@@ -34,11 +37,18 @@ fn program(names: &[&str]) -> Option<PathBuf> {
     names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file())
 }
 
-/// The driver's process. Killed when dropped.
+/// The driver's process. Killed when dropped, and the browser with it if it is there still: a story that fails ends no session.
 struct Driver(Child);
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        // Each thread has its children.
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.0.id())).into_iter().flatten().flatten() {
+            let browsers = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            for browser in browsers.split_whitespace() {
+                let _ended = Command::new("kill").arg(browser).status();
+            }
+        }
         let _killed = self.0.kill();
         let _reaped = self.0.wait();
     }
@@ -46,9 +56,9 @@ impl Drop for Driver {
 
 /// The page in a browser, and the server behind it.
 pub(crate) struct Page {
-    // In this order: the session ends before its driver does.
-    browser: WebDriver,
     _driver: Driver,
+    /// Not dropped: when a story fails that would wait long for the session to end, which its driver's end does at once.
+    browser: ManuallyDrop<WebDriver>,
     pub(crate) server: Running,
     data: TempDir,
     /// Files to be chosen.
@@ -67,13 +77,17 @@ impl Page {
             return None;
         };
         let data = TempDir::new().unwrap();
-        let server = Running::on(data.path(), |command| drop(command.args(["--api-key", KEY]))).await;
+        let server = Running::on(data.path(), |command| {
+            command.args(["--api-key", KEY]);
+        })
+        .await;
         let mut driver =
             Driver(Command::new(driver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
         // ChromeDriver was started successfully on port 40123.
         let mut said = BufReader::new(driver.0.stdout.take().unwrap()).lines();
-        let port = said
-            .find_map(|line| Some(line.ok()?.rsplit_once("on port ")?.1.trim_end_matches('.').parse::<u16>().unwrap()));
+        let port = said.find_map(|line| {
+            Some(line.ok()?.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().unwrap())
+        });
         let mut wanted = DesiredCapabilities::chrome();
         wanted.set_binary(chromium.to_str().unwrap()).unwrap();
         for argument in
@@ -82,7 +96,8 @@ impl Page {
             wanted.add_arg(argument).unwrap();
         }
         wanted.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
-        let browser = WebDriver::new(format!("http://127.0.0.1:{}", port.unwrap()), wanted).await.unwrap();
+        let browser =
+            ManuallyDrop::new(WebDriver::new(format!("http://127.0.0.1:{}", port.unwrap()), wanted).await.unwrap());
         let page =
             Self { browser, _driver: driver, server, data, files: TempDir::new().unwrap(), expected: Vec::new() };
         page.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": WATCH })).await;
@@ -157,7 +172,7 @@ impl Page {
     }
 
     /// Presses keys in an element.
-    pub(crate) async fn keys(&self, selector: &str, keys: &str) {
+    pub(crate) async fn keys(&self, selector: &str, keys: impl Into<TypingData>) {
         self.find(selector).await.send_keys(keys).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 
@@ -211,7 +226,7 @@ impl Page {
             assert!(is_expected, "the console: {line:?}");
         }
         let Self { browser, _driver, server, data, files, expected: _ } = self;
-        browser.quit().await.unwrap();
+        ManuallyDrop::into_inner(browser).quit().await.unwrap();
         let log = server.stop().await;
         assert!(!log.contains("panicked"), "{log}");
         data.close().unwrap();

@@ -7,6 +7,7 @@ use crate::access::full;
 #[tokio::test]
 async fn every_view_is_photographed() {
     let Some(page) = full().await else { return };
+    page.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
     for (width, name) in [(1280, "wide"), (768, "middle"), (360, "narrow")] {
         for scheme in ["light", "dark"] {
             page.scheme(scheme).await;

@@ -10,6 +10,11 @@ use crate::{
     landscape::picture,
 };
 
+/// A sum over the pixels of the result as the browser has it.
+const PIXELS: &str = "(() => { const image = document.getElementById('after'); const canvas = document.createElement('canvas'); \
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight]; const context = canvas.getContext('2d'); context.drawImage(image, 0, 0); \
+    return context.getImageData(0, 0, canvas.width, canvas.height).data.reduce((sum, value) => (sum * 31 + value) % 1000003, 7); })()";
+
 /// Waits for the picture that is asked for, and gives its address.
 async fn shown(page: &Page) -> String {
     page.until("document.querySelector('#fact-bytes') && document.querySelector('#compare').getAttribute('aria-busy') === 'false'").await;
@@ -65,17 +70,16 @@ async fn the_address_that_is_shown_gives_the_picture_that_is_shown() {
     assert!(millis.as_str().unwrap().parse::<u32>().unwrap() < 30_000);
     page.says("#facts", "PNG").await;
     page.says("#live", " of png, in ").await;
-    // What is seen are those bytes, not only so many.
-    let seen = "fetch(document.getElementById('after').src).then((answer) => answer.arrayBuffer()).then((all) => { window.sum = new Uint8Array(all).reduce((sum, byte) => (sum * 31 + byte) % 1000003, 7); }), 1";
-    page.js(seen).await;
-    let sum = answer.body.iter().fold(7_u64, |sum, byte| (sum * 31 + u64::from(*byte)) % 1_000_003);
-    assert_eq!(page.until("window.sum").await, json!(sum));
+    // What is seen are those pixels, not only so many bytes.
+    let sum = page.js(PIXELS).await;
+    let expected = decoded.to_rgba8().iter().fold(7_u64, |sum, value| (sum * 31 + u64::from(*value)) % 1_000_003);
+    assert_eq!(sum, json!(expected));
 
     let curl = page.js("document.getElementById('curl').value").await;
     let stem = stored.file.split('.').next().unwrap();
     assert_eq!(curl, json!(format!("curl -o {stem}.png '{address}'")));
     // A number of the slider is that of the field, by keys too.
-    page.keys(".step[data-filter=blur] input[type=range]", &Key::Right.to_string()).await;
+    page.keys(".step[data-filter=blur] input[type=range]", Key::Right).await;
     shown_with(&page, "&blur=3.5").await;
     assert_eq!(page.js("document.querySelector('.step[data-filter=blur] .figure').value").await, json!("3.5"));
     page.click("#formats input[value=webp]").await;
@@ -95,7 +99,7 @@ async fn filters_are_put_in_order_by_keys_and_by_dragging() {
     shown_with(&page, "&thumbnail=64&blur=3&identity=true").await;
     let sharp = page.js("document.getElementById('fact-bytes').dataset.bytes").await;
 
-    page.keys(".step[data-filter=blur] .grip", &Key::Up.to_string()).await;
+    page.keys(".step[data-filter=blur] .grip", Key::Up).await;
     assert_eq!(order(&page).await, ["blur", "thumbnail", "identity"]);
     page.says("#live", "Blur is at place 1 of 3").await;
     assert_eq!(
@@ -103,13 +107,14 @@ async fn filters_are_put_in_order_by_keys_and_by_dragging() {
         json!("Move Blur"),
         "the focus stays with it"
     );
-    page.keys(".step[data-filter=blur] .grip", &Key::Up.to_string()).await;
+    page.keys(".step[data-filter=blur] .grip", Key::Up).await;
     page.says("#live", "first already").await;
     let address = shown_with(&page, "&blur=3&thumbnail=64&identity=true").await;
     assert_ne!(page.js("document.getElementById('fact-bytes').dataset.bytes").await, sharp, "it is another picture");
     fetched(&page, &address).await;
 
     // With the mouse, over both of the others.
+    page.size(1280, 1500).await;
     let from = page.find(".step[data-filter=blur] .grip").await;
     let to = page.find(".step[data-filter=identity]").await;
     let (start, end) = (from.rect().await.unwrap(), to.rect().await.unwrap());
@@ -146,11 +151,11 @@ async fn before_and_after_are_parted_where_the_slider_is() {
     let Some((page, _stored)) = begun(300, 200).await else { return };
     let clips = "[getComputedStyle(document.getElementById('before')).clipPath, getComputedStyle(document.getElementById('after')).clipPath]";
     let before = page.js(clips).await;
-    page.keys("#split", &Key::Home.to_string()).await;
+    page.keys("#split", Key::Home).await;
     assert_eq!(page.js("document.getElementById('split').value").await, json!("0"));
     let none = page.js(clips).await;
     assert_ne!(before, none);
-    page.keys("#split", &Key::Right.to_string().repeat(30)).await;
+    page.keys("#split", Key::Right.value().to_string().repeat(30)).await;
     assert_eq!(
         page.js("document.getElementById('split').getAttribute('aria-valuetext')").await,
         json!("30 % of the original")
@@ -174,7 +179,7 @@ async fn what_is_wrong_is_named_and_stays_to_be_read() {
     let Some((mut page, stored)) = begun(300, 200).await else { return };
     page.expect("status of 404");
     page.write("#source", "nosuch.jpg").await;
-    page.keys("#source", &Key::Enter.to_string()).await;
+    page.keys("#source", Key::Enter).await;
     let told = page.says("#problem", "unknown-alias").await;
     let expected = page.server.get("/image/process.png?src=nosuch.jpg&thumbnail=64").await.error(404);
     assert!(told.to_lowercase().contains(&expected.to_lowercase()), "{told} has not {expected}");
@@ -187,7 +192,7 @@ async fn what_is_wrong_is_named_and_stays_to_be_read() {
     page.picture("playground-unknown").await;
 
     page.write("#source", &stored.file).await;
-    page.keys("#source", &Key::Enter.to_string()).await;
+    page.keys("#source", Key::Enter).await;
     page.until("document.getElementById('problem').hidden && document.getElementById('after').checkVisibility()").await;
 
     let asked =

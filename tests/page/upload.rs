@@ -35,7 +35,7 @@ async fn files_are_sent_with_progress_and_stay_in_the_list() {
     let slow = json!({ "offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 60_000 });
     page.devtools("Network.enable", json!({})).await;
     page.devtools("Network.emulateNetworkConditions", slow).await;
-    page.keys("#files", &files.join("\n")).await;
+    page.keys("#files", files.join("\n")).await;
     let part = page.until("[...document.querySelectorAll('.upload progress')].map((bar) => bar.value).find((value) => value > 0 && value < 100)").await;
     page.says(".upload .quiet", " of ").await;
     page.picture("upload-under-way").await;
@@ -113,7 +113,7 @@ async fn what_cannot_be_stored_says_why() {
         page.file("cut.png", &good[..good.len() / 2]),
         page.file("good.png", &good),
     ];
-    page.keys("#files", &files.join("\n")).await;
+    page.keys("#files", files.join("\n")).await;
     has_cards(&page, 1).await;
     page.until("document.querySelectorAll('.upload.failed').length === 2").await;
     let first = page.says(".upload.failed:nth-of-type(1)", "Request ").await;
@@ -143,11 +143,11 @@ async fn a_picture_is_deleted_from_its_card_and_by_hand() {
     for status in [403, 404] {
         page.expect(&format!("status of {status}"));
     }
-    page.keys("#files", &page.file("mine.png", &picture(7, 64, 48, ImageFormat::Png))).await;
+    page.keys("#files", page.file("mine.png", &picture(7, 64, 48, ImageFormat::Png))).await;
     let name = has_cards(&page, 1).await.remove(0);
     page.click(".card .danger").await;
     page.server.original(&name).await;
-    page.keys(".card .sure", &Key::Escape.to_string()).await;
+    page.keys(".card .sure", Key::Escape).await;
     page.until("!document.querySelector('.card .sure')").await;
     page.click(".card .danger").await;
     page.click(".card .sure").await;

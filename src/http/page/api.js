@@ -55,6 +55,22 @@ export async function ask(path, options) {
 /** Where a picture is. */
 export const original = (file) => `/image/original/${encodeURIComponent(file)}`;
 
+const known = new Map();
+
+/** What is stored under a name, asked once: its bytes and what they are; `null` where that cannot be told. */
+export async function stored(file) {
+  if (!known.has(file)) {
+    try {
+      const { headers } = await ask(original(file), { method: "HEAD" });
+      const type = (headers.get("content-type") ?? "").replace("image/", "").toUpperCase();
+      known.set(file, { bytes: Number(headers.get("content-length")) || 0, type });
+    } catch {
+      return null;
+    }
+  }
+  return known.get(file);
+}
+
 /** A small one of it. */
 export const thumbnail = (file, side) => `/image/process.webp?src=${encodeURIComponent(file)}&thumbnail=${side}`;
 

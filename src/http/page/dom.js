@@ -34,20 +34,19 @@ export const ICONS = {
   check: "M5 13l4 4L19 7",
 };
 
-let saying;
+/** How long what was said stands to be read. */
+const SAID_MILLIS = 8000;
 
-/** Says something to whoever does not see the page. */
+/** Says something to whoever does not see the page. What was said just before is not cut off. */
 export function announce(text) {
-  const live = by("live");
-  // The same words twice are two events.
-  live.textContent = "";
-  clearTimeout(saying);
-  saying = setTimeout(() => { live.textContent = text; }, 60);
+  const line = el("p", { text });
+  by("live").append(line);
+  setTimeout(() => line.remove(), SAID_MILLIS);
 }
 
 /** `12.3 KiB`: in the units of the server's options. */
 export function bytes(count) {
-  if (count < 1024) return `${count} B`;
+  if (count < 1024) return `${count}\u00a0B`;
   const units = ["KiB", "MiB", "GiB", "TiB"];
   let value = count;
   let unit = -1;
@@ -55,16 +54,16 @@ export function bytes(count) {
     value /= 1024;
     unit += 1;
   }
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)}\u00a0${units[unit]}`;
 }
 
 /** `34 ms`, `1.2 s`, `3 min`. */
 export function time(millis) {
-  if (millis === 0) return "0 ms";
-  if (millis < 10) return `${millis < 1 ? millis.toFixed(1) : +millis.toFixed(1)} ms`;
-  if (millis < 1000) return `${Math.round(millis)} ms`;
-  if (millis < 60_000) return `${+(millis / 1000).toFixed(1)} s`;
-  return `${Math.round(millis / 60_000)} min`;
+  if (millis === 0) return "0\u00a0ms";
+  if (millis < 10) return `${millis < 1 ? millis.toFixed(1) : +millis.toFixed(1)}\u00a0ms`;
+  if (millis < 1000) return `${Math.round(millis)}\u00a0ms`;
+  if (millis < 60_000) return `${+(millis / 1000).toFixed(1)}\u00a0s`;
+  return `${Math.round(millis / 60_000)}\u00a0min`;
 }
 
 /** `3 d 4 h`, `4 h 12 min`, `12 min 5 s`. */

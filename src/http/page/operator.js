@@ -34,7 +34,7 @@ const KINDS = [
 
 const GATES = { connections: "Connections", requests: "Requests", uploads: "Uploads", queue: "Variants in the pool" };
 const ROUTES = {
-  process: "Variants", original: "Originals", upload: "Uploads", download: "Downloads", delete: "Deletes", internal: "Behind the key", other: "Page, health, the rest",
+  process: "Variants", original: "Originals", upload: "Uploads", download: "Downloads", delete: "Deletes", internal: "Behind the key", other: "The rest",
 };
 const CLASSES = { originals: "Originals", variants: "Variants", proxies: "Proxies" };
 const DEVICES = { none: ["None", ""], ok: ["Works", "good"], rebuilding: ["Is being rebuilt", "bad"] };
@@ -134,7 +134,7 @@ function recent(overview) {
       el("div", { class: "heading" }, el("h2", { id: "errors-title", text: "What went wrong lately" }), el("fieldset", { class: "segmented" }, el("legend", { class: "offscreen", text: "Which errors" }), ...radios)),
       el("p", { class: "quiet", text: "The id stands in the answer as x-request-id, and in the log lines of the request. The last hundred faults, and the last hundred of the others." }),
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "errors-title", id: "errors-table" },
-        el("table", { class: "errors" }, el("thead", {}, el("tr", {}, ...heads)), el("tbody", { id: "errors-body" }))),
+        el("table", { class: "errors" }, el("caption", { class: "offscreen", text: "What went wrong lately" }), el("thead", {}, el("tr", {}, ...heads)), el("tbody", { id: "errors-body" }))),
       el("p", { id: "errors-none", class: "quiet", text: "Nothing." })));
   }
   failures();

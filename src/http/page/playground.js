@@ -1,6 +1,6 @@
 // The playground: a picture, filters, a format; what comes of them, how large it is and how long it took.
 
-import { ask, hint, original } from "./api.js";
+import { ask, hint, original, stored } from "./api.js";
 import * as compare from "./compare.js";
 import { copy } from "./copy.js";
 import { announce, by, bytes, el, number, tell, time } from "./dom.js";
@@ -66,20 +66,6 @@ function fact(name, value, more) {
   return el("div", { class: "fact" }, el("dt", { text: name }), el("dd", {}, value, more ? el("small", { text: more }) : null));
 }
 
-/** Bytes of the original, asked once for each. */
-const sizes = new Map();
-async function original_bytes(file) {
-  if (!sizes.has(file)) {
-    try {
-      const { headers } = await ask(original(file), { method: "HEAD" });
-      sizes.set(file, Number(headers.get("content-length")) || 0);
-    } catch {
-      return 0;
-    }
-  }
-  return sizes.get(file);
-}
-
 async function preview() {
   const own = new AbortController();
   asking = own;
@@ -98,7 +84,7 @@ async function preview() {
       URL.revokeObjectURL(address);
       return;
     }
-    const before = await original_bytes(file);
+    const before = (await stored(file))?.bytes ?? 0;
     if (own.signal.aborted) return;
     tell(by("problem"), "");
     compare.show(original(file), address, image.naturalWidth / image.naturalHeight, file);

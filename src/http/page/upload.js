@@ -1,6 +1,6 @@
 // Uploads with progress, what this browser stored, and deleting.
 
-import { Refusal, ask, hint, original, refusal, remove, thumbnail, unreachable } from "./api.js";
+import { Refusal, ask, hint, original, refusal, remove, stored as kept, thumbnail, unreachable } from "./api.js";
 import { copier } from "./copy.js";
 import { announce, by, bytes, el, tell, time } from "./dom.js";
 import * as mine from "./mine.js";
@@ -41,6 +41,11 @@ function send(file, progress) {
     request.send(form);
   });
   return { request, done };
+}
+
+/** Puts what was stored into the list, with what is known of it. */
+async function listed({ file, delete_token: token }, more) {
+  mine.add({ file, token, ...more, stored: await kept(file), at: Date.now() });
 }
 
 /** Takes files in: a line each, and a card when it is stored. */
@@ -104,7 +109,7 @@ function row(file) {
     try {
       const stored = await sending.done;
       const took = performance.now() - began;
-      mine.add({ file: stored.file, token: stored.delete_token, name, bytes: file.size, millis: Math.round(took), at: Date.now() });
+      await listed(stored, { name, bytes: file.size, millis: Math.round(took) });
       announce(`${name} is stored as ${stored.file}.`);
       node.remove();
       document.dispatchEvent(new CustomEvent("stored", { detail: stored.file }));
@@ -126,7 +131,10 @@ function card(entry) {
   const picture = el("img", { src: thumbnail(file, THUMBNAIL_PX), alt: name, loading: "lazy", decoding: "async" });
   const view = el("a", { class: "card-picture", href: original(file), target: "_blank", rel: "noopener", "aria-label": `Open ${name}` }, picture);
   const status = el("p", { class: "error", role: "alert", hidden: true });
-  const details = entry.bytes ? `${bytes(entry.bytes)}${entry.millis ? ` in ${time(entry.millis)}` : ""}` : "";
+  // What is stored is without metadata, or of another format.
+  const sent = entry.bytes ? `${bytes(entry.bytes)} sent` : "";
+  const is = entry.stored ? `${bytes(entry.stored.bytes)} of ${entry.stored.type} stored` : "";
+  const details = [sent, is, entry.millis ? `in ${time(entry.millis)}` : ""].filter(Boolean).join(", ").replace(", in ", " in ");
   const ask_first = el("button", { type: "button", class: "button small danger", text: "Delete", "aria-label": `Delete ${name}` });
   const buttons = el("div", { class: "buttons" },
     copier("Copy link", `of ${name}`, () => new URL(original(file), location.href).href),
@@ -232,7 +240,7 @@ function fetching() {
       const began = performance.now();
       const { files: [stored] } = await (await ask(`/image/download?url=${encodeURIComponent(address)}`)).json();
       const name = decodeURIComponent(address.split(/[?#]/)[0].split("/").pop() || address);
-      mine.add({ file: stored.file, token: stored.delete_token, name, millis: Math.round(performance.now() - began), at: Date.now() });
+      await listed(stored, { name, millis: Math.round(performance.now() - began) });
       announce(`It is stored as ${stored.file}.`);
       field.value = "";
       document.dispatchEvent(new CustomEvent("stored", { detail: stored.file }));
