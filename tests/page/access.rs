@@ -202,6 +202,11 @@ async fn nothing_is_wider_than_a_narrow_screen() {
         let width = page.js("document.documentElement.scrollWidth").await;
         let outside = page.js("[...document.querySelectorAll('main *, header *')].filter((node) => node.checkVisibility() && !node.closest('.scroll, .offscreen, svg, .frame') && node.getBoundingClientRect().right > 360.5).map((node) => node.outerHTML.slice(0, 120))").await;
         assert_eq!((width, outside), (json!(360), json!([])), "{view}");
+        // What does not fit into its place lies over something else.
+        let cramped = page.js("[...document.querySelectorAll('main *')].filter((node) => node.checkVisibility() && node.clientWidth > 0 && \
+            !node.closest('.scroll, .offscreen, svg, .frame, input, select') && getComputedStyle(node).overflowX === 'visible' && \
+            node.scrollWidth > node.clientWidth + 1).map((node) => node.outerHTML.slice(0, 120))").await;
+        assert_eq!(cramped, json!([]), "{view}");
         let small = page.js("[...document.querySelectorAll('button, a.button, nav a, select, summary')].filter((node) => node.checkVisibility() && node.getBoundingClientRect().height < 24 && !node.closest('.error')).map((node) => node.outerHTML.slice(0, 120))").await;
         assert_eq!(small, json!([]), "{view}: too small for a finger");
     }
