@@ -183,8 +183,7 @@ async fn a_device_that_is_lost_is_told_and_counted_and_comes_back() {
 fn pages_that_prometheus_would_not_read_are_told() {
     let good = "# HELP glimt_a_total What it counts.\n# TYPE glimt_a_total counter\nglimt_a_total{b=\"c\\\"}\"} 1\n";
     assert_eq!(samples(good), BTreeMap::from([("glimt_a_total{b=\"c\\\"}\"}".to_owned(), 1.0)]));
-    let times =
-        "# HELP glimt_t_seconds How long.\n# TYPE glimt_t_seconds histogram\nglimt_t_seconds_bucket{le=\"1.0\"} 1\n";
+    let times = "# HELP glimt_t_seconds How long it takes.\n# TYPE glimt_t_seconds histogram\nglimt_t_seconds_bucket{le=\"1.0\"} 1\n";
     assert_eq!(samples(times).len(), 1);
     assert!(std::panic::catch_unwind(|| samples(&times.replace("histogram", "gauge"))).is_err(), "buckets of a gauge");
     for (from, to) in [

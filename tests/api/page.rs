@@ -75,6 +75,8 @@ async fn the_overview_is_behind_the_key_and_counts_what_was_done() {
     let app = App::with_key().await;
     app.get("/internal/overview").await.error(401);
     app.keyed("wrong", "GET", "/internal/overview").await.error(401);
+    // What lies there is counted beside the requests, an empty directory too.
+    while app.keyed(KEY, "GET", "/internal/overview").await.json()["cache"]["is_counted"] != true {}
     let uploaded = app.upload(&jpeg(1, 300, 200)).await;
     for _ in 0..3 {
         app.process("png", &uploaded.file, "thumbnail=64").await;
@@ -110,6 +112,7 @@ async fn the_overview_is_behind_the_key_and_counts_what_was_done() {
         times["counts"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum::<u64>()
     };
     // Two of the variants were answered in front of the router.
-    assert_eq!((counted("upload"), counted("process"), counted("original"), counted("internal")), (1, 4, 1, 2));
+    assert_eq!((counted("upload"), counted("process"), counted("original")), (1, 4, 1));
+    assert!(counted("internal") >= 3);
     app.stop_with(&[uploaded]).await;
 }

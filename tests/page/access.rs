@@ -69,8 +69,9 @@ async fn nameless(page: &Page) -> Vec<String> {
 }
 
 /// All that Tab should come to: what is shown and can be used, of radios the chosen one.
-const REACHABLE: &str = "[...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex=\"0\"]')]
-    .filter((node) => node.checkVisibility() && !node.disabled && node.tabIndex >= 0 && !(node.type === 'radio' && !node.checked))";
+const REACHABLE: &str =
+    "[...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex=\"0\"]')]
+    .filter((node) => node.checkVisibility() && !node.disabled && !(node.type === 'radio' && !node.checked))";
 
 #[tokio::test]
 async fn everything_has_a_name_and_is_reached_by_tab() {
@@ -80,6 +81,9 @@ async fn everything_has_a_name_and_is_reached_by_tab() {
         assert_eq!(nameless(&page).await, [""; 0], "{view}");
         let twice = "(() => { const all = [...document.querySelectorAll('[id]')].map((node) => node.id); return all.filter((id, at) => all.indexOf(id) !== at); })()";
         assert_eq!(page.js(twice).await, json!([]), "{view}: ids that stand twice");
+        let unlabelled = "[...document.querySelectorAll('input, select, textarea')].filter((node) => \
+            !node.labels.length && !node.ariaLabel && !node.hasAttribute('aria-labelledby')).map((node) => node.outerHTML)";
+        assert_eq!(page.js(unlabelled).await, json!([]), "{view}: what to write is told by an example alone");
         let nowhere = "[...document.querySelectorAll('[aria-describedby], [aria-labelledby], label[for]')].flatMap((node) => \
             (node.getAttribute('aria-describedby') ?? node.getAttribute('aria-labelledby') ?? node.htmlFor).split(' ')).filter((id) => !document.getElementById(id))";
         assert_eq!(page.js(nowhere).await, json!([]), "{view}: labels that lead nowhere");
@@ -112,12 +116,12 @@ async fn everything_has_a_name_and_is_reached_by_tab() {
 
 #[tokio::test]
 async fn whoever_skips_to_the_content_is_there() {
-    let Some(page) = Page::open("#upload").await else { return };
+    let Some(page) = Page::open("#playground").await else { return };
     page.action_chain().send_keys(Key::Tab).perform().await.unwrap();
     assert_eq!(page.js("document.activeElement.className").await, json!("skip"));
     page.action_chain().send_keys(Key::Enter).perform().await.unwrap();
     page.until("document.activeElement.id === 'main'").await;
-    assert_eq!(page.js("document.getElementById('view-upload').hidden").await, json!(false));
+    assert_eq!(page.js("document.getElementById('view-playground').hidden").await, json!(false));
     page.close().await;
 }
 
@@ -198,6 +202,11 @@ async fn nothing_is_wider_than_a_narrow_screen() {
         let width = page.js("document.documentElement.scrollWidth").await;
         let outside = page.js("[...document.querySelectorAll('main *, header *')].filter((node) => node.checkVisibility() && !node.closest('.scroll, .offscreen, svg, .frame') && node.getBoundingClientRect().right > 360.5).map((node) => node.outerHTML.slice(0, 120))").await;
         assert_eq!((width, outside), (json!(360), json!([])), "{view}");
+        // What does not fit into its place lies over something else.
+        let cramped = page.js("[...document.querySelectorAll('main *')].filter((node) => node.checkVisibility() && node.clientWidth > 0 && \
+            !node.closest('.scroll, .offscreen, svg, .frame, input, select') && getComputedStyle(node).overflowX === 'visible' && \
+            node.scrollWidth > node.clientWidth + 1).map((node) => node.outerHTML.slice(0, 120))").await;
+        assert_eq!(cramped, json!([]), "{view}");
         let small = page.js("[...document.querySelectorAll('button, a.button, nav a, select, summary')].filter((node) => node.checkVisibility() && node.getBoundingClientRect().height < 24 && !node.closest('.error')).map((node) => node.outerHTML.slice(0, 120))").await;
         assert_eq!(small, json!([]), "{view}: too small for a finger");
     }

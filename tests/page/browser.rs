@@ -102,6 +102,7 @@ impl Page {
             Self { browser, _driver: driver, server, data, files: TempDir::new().unwrap(), expected: Vec::new() };
         page.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": WATCH })).await;
         page.size(1280, 900).await;
+        page.scheme("light").await;
         page.browser.goto(page.address(view)).await.unwrap();
         page.until("document.querySelector('main .view:not([hidden])')").await;
         Some(page)
@@ -200,9 +201,10 @@ impl Page {
         self.devtools("Emulation.setDeviceMetricsOverride", parameters).await;
     }
 
-    /// Light or dark, as the system would have it.
+    /// Light or dark, as the system would have it, and nothing slides: what is to be pressed stays where it is.
     pub(crate) async fn scheme(&self, scheme: &str) {
-        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        let calm = json!({ "name": "prefers-reduced-motion", "value": "reduce" });
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }, calm]);
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 

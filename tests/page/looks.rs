@@ -7,6 +7,13 @@ use crate::access::full;
 #[tokio::test]
 async fn every_view_is_photographed() {
     let Some(page) = full().await else { return };
+    // Something to be seen in the operator's view.
+    let files = page.js("[...document.querySelectorAll('.card')].map((card) => card.dataset.file)").await;
+    for request in 0..120 {
+        let file = files[request % 3].as_str().unwrap();
+        let side = [64, 96, 128, 256, 320][(request * request / 7) % 5];
+        page.server.get(&format!("/image/process.webp?src={file}&thumbnail={side}")).await.is(200);
+    }
     page.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
     for (width, name) in [(1280, "wide"), (768, "middle"), (360, "narrow")] {
         for scheme in ["light", "dark"] {

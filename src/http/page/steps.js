@@ -158,12 +158,10 @@ export class Steps {
   }
 
   #shift(node, by) {
-    const focus = document.activeElement;
     if (!shift(this.#list, node, by)) {
       announce(`${this.#of.get(node).of.title} is ${by < 0 ? "first" : "last"} already.`);
       return;
     }
-    focus.focus();
     this.#moved(node);
   }
 
