@@ -13,6 +13,7 @@
 //! | [`server`] | listen, accept, stop |
 //! | [`app`] | the parts, opened and wired once |
 //! | [`cli`], [`config`] | what was typed; what is true |
+//! | [`show_config`] | the configuration in effect, and where it came from |
 //! | [`gpu_info`] | the adapters there are, and where jobs would go |
 //! | [`maintain`] | check, export and import a data directory |
 //! | [`healthcheck`], [`signals`], [`telemetry`] | what `main` needs besides |
@@ -37,6 +38,7 @@ pub mod repo;
 pub mod sandbox;
 pub mod server;
 pub mod service;
+pub mod show_config;
 pub mod signals;
 pub mod store;
 pub mod telemetry;

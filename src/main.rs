@@ -5,14 +5,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use glimt::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, Options},
     config::{Config, ConfigError},
     gpu_info, healthcheck,
     maintain::{self, Work},
-    pixels::gpu::Probe,
     sandbox,
     server::Server,
-    signals, telemetry,
+    show_config, signals, telemetry,
 };
 
 /// Why not the system's: see `Cargo.toml`.
@@ -22,7 +21,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let env = |name: &str| std::env::var_os(name);
-    match cli.command {
+    let options = match cli.command {
+        None => cli.options,
+        Some(Command::Serve { options }) => *options,
+        Some(Command::Config { options }) => return show_config::run(*options, &env),
         Some(Command::Healthcheck { addr, tls }) => return healthcheck::run(addr, tls, &env),
         Some(Command::GpuInfo { backend }) => return gpu_info::run(backend, &env),
         Some(Command::Check { path, repair }) => return maintain::run(Work::Check { repair }, path, &env),
@@ -30,18 +32,18 @@ fn main() -> ExitCode {
         Some(Command::Import { from, path }) => return maintain::run(Work::Import { from }, path, &env),
         Some(Command::Probe { what }) => return gpu_info::probe(what),
         Some(Command::Decode { task }) => return sandbox::child::run(&task),
-        None => {}
-    }
-    let config = match Config::resolve(cli.options, &env) {
-        Ok(config) => {
-            Config { probe: Probe::of_this_program(), decoder: sandbox::Program::of_this_program(), ..config }
-        }
+    };
+    let config = match Config::resolve(options, &env) {
+        Ok(config) => config.in_this_program(),
         Err(error @ ConfigError::NoPath) => {
             Cli::command().error(ErrorKind::MissingRequiredArgument, error).exit();
         }
         Err(error) => Cli::command().error(ErrorKind::ValueValidation, error).exit(),
     };
     telemetry::init();
+    for unknown in Options::unknown_variables(std::env::vars_os().map(|(name, _value)| name)) {
+        tracing::warn!("{unknown}");
+    }
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

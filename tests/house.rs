@@ -22,9 +22,9 @@ const ARROWS: &[(&str, &[&str])] = &[
             "gpu_info",
             "healthcheck",
             "maintain",
-            "pixels",
             "sandbox",
             "server",
+            "show_config",
             "signals",
             "telemetry",
         ],
@@ -37,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gpu_info", &["cli", "pixels"]),
     ("healthcheck", &["cli"]),
     ("maintain", &["app", "cli", "config", "service", "store", "repo"]),
+    ("show_config", &["cli", "config"]),
     ("signals", &[]),
     ("telemetry", &[]),
     // Layers.

@@ -1,14 +1,27 @@
-//! What the program can do besides serving.
+//! What the program can do.
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 
+use super::Options;
 use crate::{pixels::Backend, sandbox};
 
-/// What else the program can do.
+/// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve, as is done when no command is given
+    Serve {
+        /// How to serve.
+        #[command(flatten)]
+        options: Box<Options>,
+    },
+    /// Print the options that are in effect as a TOML file, and where each came from; exit code 0 if they are enough to serve
+    Config {
+        /// As the server takes them.
+        #[command(flatten)]
+        options: Box<Options>,
+    },
     /// Ask a running server whether it is well; exit code 0 if it is.
     Healthcheck {
         /// The server's address; the one this environment configures when not given.

@@ -1,8 +1,10 @@
-//! How a text of the environment becomes a value.
+//! How a text becomes a value, from the environment and from a file.
 
 use std::{collections::BTreeSet, ffi::OsString, str::FromStr};
 
-use crate::domain::OutputFormat;
+use serde::{Deserialize as _, Deserializer, de::Error as _};
+
+use crate::domain::{OutputFormat, hint};
 
 /// A value in the environment that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -37,14 +39,19 @@ impl Env<'_> {
 }
 
 pub(super) fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
-    text.trim().parse().map_err(|error: T::Err| error.to_string())
+    let text = text.trim();
+    text.parse().map_err(|error: T::Err| {
+        let told = error.to_string();
+        // A secret is any text, and never comes here.
+        if told.contains(text) { told } else { format!("{text:?}: {told}") }
+    })
 }
 
 pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err("it is neither true nor false".to_owned()),
+        other => Err(format!("{other:?} is neither true nor false")),
     }
 }
 
@@ -56,5 +63,17 @@ pub(super) fn parse_list(text: &str) -> Result<Vec<String>, String> {
 
 pub(super) fn parse_format(text: &str) -> Result<OutputFormat, String> {
     let format = OutputFormat::from_extension(text).filter(|format| OutputFormat::STORED.contains(format));
-    format.ok_or_else(|| format!("{text:?} is none of jpg, png, webp"))
+    let hint = || hint(text, OutputFormat::STORED.map(OutputFormat::extension));
+    format.ok_or_else(|| format!("{text:?} is none of jpg, png, webp{}", hint()))
+}
+
+/// A value of a file that is one of some names: told as everywhere else where it is none.
+pub(super) fn by_name<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
+    file: D,
+) -> Result<Option<T>, D::Error> {
+    String::deserialize(file)?.parse().map(Some).map_err(D::Error::custom)
+}
+
+pub(super) fn stored_format<'de, D: Deserializer<'de>>(file: D) -> Result<Option<OutputFormat>, D::Error> {
+    parse_format(&String::deserialize(file)?).map(Some).map_err(D::Error::custom)
 }

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Text that is never printed.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -17,6 +17,9 @@ impl Secret {
         !self.is_empty() && subtle::ConstantTimeEq::ct_eq(self.0.as_bytes(), presented).into()
     }
 
+    /// What stands for it wherever it would be written.
+    pub const HIDDEN: &'static str = "(hidden)";
+
     /// Whether it is no secret at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -27,6 +30,12 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Self::HIDDEN)
     }
 }
 
@@ -63,5 +72,6 @@ mod tests {
         }
         assert!(!Secret::from("").matches(b""));
         assert_eq!(format!("{secret:?}"), "Secret(..)");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"(hidden)\"");
     }
 }

@@ -29,6 +29,7 @@ mod limits;
 mod maintain;
 mod memory;
 mod metrics;
+mod options;
 mod original;
 mod overload;
 mod photos;
