@@ -15,6 +15,8 @@
 //! | [`cli`], [`config`] | what was typed; what is true |
 //! | [`show_config`] | the configuration in effect, and where it came from |
 //! | [`gpu_info`] | the adapters there are, and where jobs would go |
+//! | [`convert`] | one picture, as a server would make it |
+//! | [`manual`] | what a shell and a reader are told of commands and options |
 //! | [`maintain`] | check, export and import a data directory |
 //! | [`healthcheck`], [`signals`], [`telemetry`] | what `main` needs besides |
 //!
@@ -28,11 +30,13 @@ pub mod app;
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod convert;
 pub mod domain;
 pub mod gpu_info;
 pub mod healthcheck;
 pub mod http;
 pub mod maintain;
+pub mod manual;
 pub mod pixels;
 pub mod repo;
 pub mod sandbox;

@@ -7,9 +7,9 @@ use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use glimt::{
     cli::{Cli, Command, Options},
     config::{Config, ConfigError},
-    gpu_info, healthcheck,
+    convert, gpu_info, healthcheck,
     maintain::{self, Work},
-    sandbox,
+    manual, sandbox,
     server::Server,
     show_config, signals, telemetry,
 };
@@ -29,7 +29,13 @@ fn main() -> ExitCode {
         Some(Command::GpuInfo { backend }) => return gpu_info::run(backend, &env),
         Some(Command::Check { path, repair }) => return maintain::run(Work::Check { repair }, path, &env),
         Some(Command::Export { to, path, files }) => return maintain::run(Work::Export { to, files }, path, &env),
-        Some(Command::Import { from, path }) => return maintain::run(Work::Import { from }, path, &env),
+        Some(Command::Import { from, list, path }) => return maintain::run(Work::Import { from, list }, path, &env),
+        Some(Command::Process { from, ops, to, backend }) => {
+            let task = convert::Task { from, ops, to };
+            return convert::run(&task, Options { backend, ..Options::default() }, &env);
+        }
+        Some(Command::Completions { shell }) => return manual::completions(shell),
+        Some(Command::Man { of }) => return manual::man(of.as_deref()),
         Some(Command::Probe { what }) => return gpu_info::probe(what),
         Some(Command::Decode { task }) => return sandbox::child::run(&task),
     };

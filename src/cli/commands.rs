@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::Options;
 use crate::{pixels::Backend, sandbox};
@@ -62,15 +63,50 @@ pub enum Command {
         #[arg(long)]
         files: bool,
     },
-    /// Take in what export wrote, or the data directory of pict-rs 0.2 or 0.3, while no server runs
+    /// Take in what export wrote, the data directory of pict-rs 0.2 or 0.3, or all pictures in a folder, while no server runs;
+    /// exit code 0 if none was refused
     Import {
-        /// That folder; it is only read.
+        /// That folder, and those in it; it is only read.
         #[arg(value_name = "FOLDER")]
         from: PathBuf,
+
+        /// For a folder of pictures: a list of path, alias and delete token of each, as tab-separated values. What stands in it
+        /// is not taken in again; import.tsv in the data directory when not given.
+        #[arg(long, value_name = "FILE")]
+        list: Option<PathBuf>,
 
         /// Data directory; what the environment says when not given.
         #[arg(short, long, value_name = "PATH")]
         path: Option<PathBuf>,
+    },
+    /// Make one picture as a server here would, without one: glimt process in.jpg 'thumbnail=256&blur=3' out.webp
+    Process {
+        /// The picture.
+        #[arg(value_name = "IN")]
+        from: PathBuf,
+
+        /// Filters in their order, and quality, as in the query of a request; '' for none.
+        #[arg(value_name = "OPS")]
+        ops: String,
+
+        /// The file to make; its extension says the format: jpg, png, webp, avif, gif or apng.
+        #[arg(value_name = "OUT")]
+        to: PathBuf,
+
+        /// The engine to ask for; what the environment says, or auto, when not given.
+        #[arg(long, value_name = "BACKEND")]
+        backend: Option<Backend>,
+    },
+    /// Print a script that completes commands and options in a shell
+    Completions {
+        /// Which one.
+        shell: Shell,
+    },
+    /// Print the manual page, for man: glimt man | man -l -
+    Man {
+        /// Of one of the commands; of all when not given.
+        #[arg(value_name = "COMMAND")]
+        of: Option<String>,
     },
     /// Open a device and say what came of it: the server runs this before it opens one itself.
     #[command(hide = true)]
