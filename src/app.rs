@@ -1,13 +1,13 @@
 //! The wired parts of a server, built once and shared.
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
 use crate::{
     codec::Budget,
     config::Config,
-    domain::Secret,
+    domain::{Preset, Secret},
     pixels::{EngineError, EngineOptions, Engines, PlanLimits},
     repo::{Repo, RepoError, SledRepo},
     sandbox::{Sandbox, SandboxError},
@@ -18,11 +18,13 @@ use crate::{
         gates::Gates,
         ingest::{Ingest, IngestOptions},
         locks::HashLocks,
+        looks::Looking,
         originals::Originals,
         pool::{Pool, PoolOptions},
         process::{Process, ProcessOptions},
         proxies::Proxies,
         quota::QuotaOptions,
+        signing::Signing,
         tickets::Tickets,
     },
     store::{FsStore, Store, StoreError},
@@ -41,6 +43,8 @@ pub struct App {
     pub cache: Arc<Cache>,
     /// What small variants are made from.
     pub proxies: Arc<Proxies>,
+    /// What pictures look like.
+    pub looking: Arc<Looking>,
     /// What makes copies in memory worthless when their pictures are deleted.
     pub tickets: Arc<Tickets>,
     /// Finds and removes pictures.
@@ -76,6 +80,16 @@ pub struct Rules {
     pub body_patience: Duration,
     /// Bytes of variants in memory.
     pub hot_cache_bytes: u64,
+    /// Whether there is a page at `/`.
+    pub ui: bool,
+    /// Variants that have names.
+    pub presets: BTreeMap<String, Preset>,
+    /// Whether no others are made, but what is signed.
+    pub only_presets: bool,
+    /// Verifies signed addresses.
+    pub signing: Signing,
+    /// Whether what is no preset has to be signed.
+    pub require_signature: bool,
 }
 
 /// Why a server cannot start.
@@ -150,6 +164,13 @@ impl App {
         };
         let proxies =
             Arc::new(Proxies::new(config.proxy_size_px, Arc::clone(&store), Arc::clone(&repo), Arc::clone(&locks)));
+        let looking = Arc::new(Looking::new(
+            (budget, sandbox.clone()),
+            Arc::clone(&repo),
+            Arc::clone(&store),
+            Arc::clone(&engines),
+            Arc::clone(&pool),
+        ));
         let ingest = Arc::new(Ingest::new(
             IngestOptions {
                 convert: config.format,
@@ -163,6 +184,7 @@ impl App {
             Arc::clone(&pool),
             Arc::clone(&locks),
             Arc::clone(&proxies),
+            (Arc::clone(&engines), Arc::clone(&looking)),
         ));
         let tickets = Arc::new(Tickets::default());
         let cache = Arc::new(Cache::new(
@@ -189,7 +211,7 @@ impl App {
             Arc::clone(&cache),
             Arc::clone(&engines),
             Arc::clone(&pool),
-            Arc::clone(&proxies),
+            (Arc::clone(&proxies), Arc::clone(&looking)),
         ));
         let fetcher = Fetcher::new(FetchOptions {
             allow: config.download_allow.clone(),
@@ -205,6 +227,11 @@ impl App {
             max_file_size_bytes: config.max_file_size_bytes,
             body_patience: config.body_timeout,
             hot_cache_bytes: config.hot_cache_bytes,
+            ui: config.ui,
+            presets: config.presets.clone(),
+            only_presets: config.only_presets,
+            signing: Signing::new(config.signing_keys.clone()),
+            require_signature: config.require_signature,
         };
         let gates = Gates::new(config.max_connections as usize, config.max_requests, config.max_uploads);
         let app = Self {
@@ -212,6 +239,7 @@ impl App {
             process,
             cache,
             proxies,
+            looking,
             tickets,
             originals,
             fetcher,

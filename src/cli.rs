@@ -16,10 +16,12 @@ mod commands;
 mod read;
 mod variables;
 
-use self::read::{Env, by_name, parse, parse_bool, parse_format, parse_list, stored_format};
+use self::read::{
+    Env, by_name, parse, parse_bool, parse_format, parse_list, parse_presets, parse_secrets, stored_format,
+};
 pub use self::{
     commands::{Command, ProbeOf},
-    read::EnvError,
+    read::{EnvError, NamedPreset},
     variables::Unknown,
 };
 
@@ -251,6 +253,32 @@ pub struct Options {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
     pub no_download: Option<bool>,
 
+    /// Turn the page at / off
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
+    pub no_ui: Option<bool>,
+
+    /// A variant with a name, served at /image/preset/NAME/FILE: avatar=cover=128x128.smart&quality=auto&format=webp; without a
+    /// format the client's headers decide. Several after one flag, or with spaces between them in the environment
+    #[arg(long, value_name = "NAME=QUERY", num_args = 1..)]
+    #[serde(deserialize_with = "read::table", serialize_with = "read::as_table")]
+    pub preset: Option<Vec<NamedPreset>>,
+
+    /// Make no other variants than those of presets, and what is signed
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
+    pub only_presets: Option<bool>,
+
+    /// Keys that addresses are signed with, of 16 bytes or more; any of them verifies, and the first one signs
+    #[arg(long, value_name = "KEY", num_args = 1.., value_delimiter = ',')]
+    pub signing_key: Option<Vec<Secret>>,
+
+    /// A file with those keys, one a line, so that they stand neither among the arguments nor in the environment
+    #[arg(long, value_name = "FILE")]
+    pub signing_key_file: Option<PathBuf>,
+
+    /// Make no variants but of presets and of addresses that are signed, as glimt sign does
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
+    pub require_signature: Option<bool>,
+
     /// Longest time a graceful stop may take, in seconds [default: 20]
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     pub stop_timeout: Option<i64>,
@@ -314,6 +342,12 @@ impl Options {
             download_allow: env
                 .parse(&["GLIMT_DOWNLOAD_ALLOW"], |text| parse_list(text)?.iter().map(|item| parse(item)).collect())?,
             no_download: env.parse(&["GLIMT_NO_DOWNLOAD"], parse_bool)?,
+            no_ui: env.parse(&["GLIMT_NO_UI"], parse_bool)?,
+            preset: env.parse(&["GLIMT_PRESET"], parse_presets)?,
+            only_presets: env.parse(&["GLIMT_ONLY_PRESETS"], parse_bool)?,
+            signing_key: env.parse(&["GLIMT_SIGNING_KEY"], parse_secrets)?,
+            signing_key_file: env.parse(&["GLIMT_SIGNING_KEY_FILE"], parse)?,
+            require_signature: env.parse(&["GLIMT_REQUIRE_SIGNATURE"], parse_bool)?,
             stop_timeout: env.parse(&["GLIMT_STOP_TIMEOUT"], parse)?,
         })
     }
@@ -369,6 +403,12 @@ impl Options {
             max_uploads: self.max_uploads.or(lower.max_uploads),
             download_allow: self.download_allow.or(lower.download_allow),
             no_download: self.no_download.or(lower.no_download),
+            no_ui: self.no_ui.or(lower.no_ui),
+            preset: self.preset.or(lower.preset),
+            only_presets: self.only_presets.or(lower.only_presets),
+            signing_key: self.signing_key.or(lower.signing_key),
+            signing_key_file: self.signing_key_file.or(lower.signing_key_file),
+            require_signature: self.require_signature.or(lower.require_signature),
             stop_timeout: self.stop_timeout.or(lower.stop_timeout),
         }
     }

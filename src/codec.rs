@@ -3,6 +3,7 @@
 //! Every function takes a [`Budget`] and looks at the header before it allocates; a codec that panics is an error of one
 //! call.
 
+mod aim;
 mod animation;
 mod avif;
 pub mod budget;
@@ -29,9 +30,10 @@ use crate::domain::{Details, Format, OutputFormat};
 use crate::pixels::pixmap::{Picture, Source};
 use crate::pixels::{Orientation, Pixmap};
 
+pub use self::aim::{LIKENESS, encode_aiming, likeness_bytes};
 pub use self::animation::animate;
 pub use self::budget::Budget;
-pub use self::encode::WEBP_MAX_SIDE;
+pub use self::encode::{WEBP_MAX_SIDE, lay_on};
 pub use self::error::CodecError;
 pub use self::jpeg::Scale;
 pub use self::sniff::{InputFormat, sniff};

@@ -1,12 +1,18 @@
 //! What is true: the configuration, resolved and valid. Parts get what they need of it, nobody changes it.
 
-use std::{collections::BTreeSet, ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
 use crate::{
-    cli::Options,
-    domain::{Encoders, Filter, OutputFormat, Quality, Secret, Settings, nearest},
+    cli::{NamedPreset, Options},
+    domain::{Asked, Encoders, Filter, OutputFormat, Preset, Quality, Secret, Settings, nearest},
     pixels::{Backend, gpu::Probe},
     sandbox,
 };
@@ -111,6 +117,16 @@ pub struct Config {
     pub download_allow: Vec<IpNet>,
     /// Whether `/image/download` is on.
     pub download: bool,
+    /// Whether there is a page at `/`.
+    pub ui: bool,
+    /// Variants that have names.
+    pub presets: BTreeMap<String, Preset>,
+    /// Whether no others are made, but what is signed.
+    pub only_presets: bool,
+    /// Keys for signed addresses: all verify, the first signs.
+    pub signing_keys: Vec<Secret>,
+    /// Whether others have to be signed.
+    pub require_signature: bool,
     /// Longest time a graceful stop may take.
     pub stop_timeout: Duration,
 }
@@ -172,6 +188,11 @@ impl Config {
             max_uploads: 32,
             download_allow: Vec::new(),
             download: true,
+            ui: true,
+            presets: BTreeMap::new(),
+            only_presets: false,
+            signing_keys: Vec::new(),
+            require_signature: false,
             stop_timeout: Duration::from_secs(20),
         }
     }
@@ -195,6 +216,16 @@ impl Config {
     /// The configuration that was typed, wherever.
     fn of(typed: Options) -> Result<Self, ConfigError> {
         let encoders = encoders(&typed)?;
+        let presets = presets(typed.preset)?;
+        let signing_keys = signing_keys(typed.signing_key, typed.signing_key_file)?;
+        let only_presets = typed.only_presets.unwrap_or(false);
+        let require_signature = typed.require_signature.unwrap_or(false);
+        if only_presets && presets.is_empty() {
+            return Err(ConfigError::NoPresets);
+        }
+        if require_signature && signing_keys.is_empty() {
+            return Err(ConfigError::NoSigningKey);
+        }
         let defaults = Self::new(typed.path.clone().ok_or(ConfigError::NoPath)?);
         let memory_limit_bytes = scaled("memory-limit", typed.memory_limit, 64..=1_048_576, MEBIBYTE)?
             .unwrap_or(defaults.memory_limit_bytes);
@@ -255,6 +286,11 @@ impl Config {
             max_uploads: ranged("max-uploads", typed.max_uploads, 1..=100_000)?.unwrap_or(defaults.max_uploads),
             download_allow: typed.download_allow.unwrap_or_default(),
             download: !typed.no_download.unwrap_or(false),
+            ui: !typed.no_ui.unwrap_or(false),
+            presets,
+            only_presets,
+            signing_keys,
+            require_signature,
             stop_timeout: scaled("stop-timeout", typed.stop_timeout, 0..=3600, 1)?
                 .map_or(defaults.stop_timeout, Duration::from_secs),
             path: defaults.path,
@@ -271,7 +307,7 @@ impl Config {
     /// written for pict-rs must not stop the server.
     #[must_use]
     pub fn unknown_filters(&self) -> Vec<(&str, Option<&'static str>)> {
-        let known = || Filter::NAMES.into_iter().chain([Quality::NAME]);
+        let known = || Filter::NAMES.into_iter().chain(Asked::PARAMETERS);
         let names = self.whitelist.iter().flatten().map(String::as_str);
         let unknown = names.filter(|name| !known().any(|known| known == *name));
         unknown.map(|name| (name, nearest(name, known()))).collect()
@@ -312,6 +348,61 @@ fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFi
         (None, Some(_)) => Err(ConfigError::HalfTls { given: "tls-key", missing: "tls-cert" }),
         (None, None) => Ok(None),
     }
+}
+
+/// Presets by their names, which are a part of a path.
+fn presets(typed: Option<Vec<NamedPreset>>) -> Result<BTreeMap<String, Preset>, ConfigError> {
+    let mut presets = BTreeMap::new();
+    for NamedPreset { name, query } in typed.unwrap_or_default() {
+        let wrong = |cause: String| ConfigError::Preset { name: name.clone(), cause };
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(is_plain) {
+            return Err(wrong("a name has 1 to 64 letters, digits, - and _".to_owned()));
+        }
+        let preset = Preset::parse(&query).map_err(|error| wrong(error.to_string()))?;
+        if presets.insert(name.clone(), preset).is_some() {
+            return Err(wrong("it is there twice".to_owned()));
+        }
+    }
+    Ok(presets)
+}
+
+/// The shortest key for signatures, in bytes.
+const SIGNING_KEY_MIN: usize = 16;
+
+/// The keys that were given, or the lines of the file.
+fn signing_keys(keys: Option<Vec<Secret>>, file: Option<PathBuf>) -> Result<Vec<Secret>, ConfigError> {
+    let keys = match (keys, file) {
+        (Some(_), Some(_)) => return Err(ConfigError::TwoSigningKeys),
+        (keys, None) => keys.unwrap_or_default(),
+        (None, Some(path)) => {
+            let text =
+                std::fs::read_to_string(&path).map_err(|source| ConfigError::KeyFile { path: path.clone(), source })?;
+            let keys: Vec<Secret> = text.lines().filter(|line| !line.is_empty()).map(Secret::from).collect();
+            if keys.is_empty() {
+                return Err(ConfigError::EmptyKey { path });
+            }
+            keys
+        }
+    };
+    match keys.iter().map(|key| key.bytes().len()).find(|got| *got < SIGNING_KEY_MIN) {
+        Some(got) => Err(ConfigError::ShortSigningKey { got, min: SIGNING_KEY_MIN }),
+        None => Ok(keys),
+    }
+}
+
+/// The keys for signatures, by options, environment and file: for whoever signs and does not serve.
+///
+/// # Errors
+/// [`ConfigError`] for whatever is wrong with them, or with the file.
+pub fn signing_keys_of(typed: Options, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Vec<Secret>, ConfigError> {
+    let (typed, env) = (typed, Options::from_env(env)?);
+    let file =
+        typed.config.clone().or(env.config.clone()).map(|path| file::read(&path)).transpose()?.unwrap_or_default();
+    // Both from one place: a key that is typed is not one too many beside a file with others.
+    let place =
+        [typed, env, file].into_iter().find(|place| place.signing_key.is_some() || place.signing_key_file.is_some());
+    place.map_or(Ok(Vec::new()), |place| signing_keys(place.signing_key, place.signing_key_file))
 }
 
 /// The key that was given, or that stands in a file: then without the end of its line, and it has to be there.

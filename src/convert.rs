@@ -4,6 +4,7 @@
 //! the bytes are those that a server with these settings answers with.
 
 use std::{
+    borrow::Cow,
     ffi::OsString,
     fs,
     io::{self, Write as _},
@@ -18,7 +19,7 @@ use crate::{
     app::{App, StartError},
     cli::Options,
     config::{Config, ConfigError},
-    domain::{Filter, FilterError, OutputFormat, Quality, Variant, hint},
+    domain::{Asked, Filter, FilterError, OutputFormat, Variant, hint},
     service::{ServiceError, ingest::Rules},
 };
 
@@ -69,7 +70,7 @@ fn formats() -> String {
 
 /// All that may stand in a query.
 fn names() -> Vec<&'static str> {
-    Filter::NAMES.into_iter().chain([Quality::NAME]).collect()
+    Filter::NAMES.into_iter().chain(Asked::PARAMETERS).collect()
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ConvertError {
@@ -122,16 +123,12 @@ fn format(path: &Path) -> Result<OutputFormat, ConvertError> {
 
 /// The variant that a query asks for. Nothing in it is passed over: who writes it here means it.
 fn variant(ops: &str, format: OutputFormat) -> Result<Variant, ConvertError> {
-    let (mut filters, mut quality) = (Vec::new(), None);
-    for (name, value) in url::form_urlencoded::parse(ops.as_bytes()) {
-        if name == Quality::NAME {
-            quality = Some(Quality::parse(&value)?);
-        } else {
-            let filter = Filter::parse(&name, &value);
-            filters.push(filter.ok_or_else(|| ConvertError::UnknownFilter { name: name.into_owned() })??);
-        }
+    let pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = url::form_urlencoded::parse(ops.as_bytes()).collect();
+    if let Some((name, _)) = pairs.iter().find(|(name, _)| !Asked::knows(name)) {
+        return Err(ConvertError::UnknownFilter { name: name.to_string() });
     }
-    Ok(Variant::new(&filters, format)?.with_quality(quality))
+    let asked = Asked::read(pairs.iter().map(|(name, value)| (&**name, &**value)), |_| true)?;
+    Ok(asked.variant(format)?)
 }
 
 /// The variant's bytes, and what engine there was for it.
@@ -201,7 +198,7 @@ mod tests {
         let told = |ops: &str| key(ops).unwrap_err().to_string();
         assert!(told("thumbnial=256").ends_with("; the nearest is thumbnail"), "{}", told("thumbnial=256"));
         assert!(told("qualty=3").ends_with("; the nearest is quality"), "{}", told("qualty=3"));
-        assert!(told("src=x").starts_with("\"src\" is no filter: identity, thumbnail, blur"), "{}", told("src=x"));
+        assert!(told("src=x").starts_with("\"src\" is no filter: identity, thumbnail, "), "{}", told("src=x"));
         assert!(told("blur=much").starts_with("blur=much cannot be read"), "{}", told("blur=much"));
         assert!(told("quality=0").contains("quality=0"), "{}", told("quality=0"));
     }

@@ -13,8 +13,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 
+mod auto;
 mod caching;
 mod delete;
+mod details;
 mod download;
 mod error;
 mod extract;
@@ -25,10 +27,14 @@ mod hot;
 mod internal;
 mod layers;
 mod metrics;
+mod openapi;
 mod original;
+mod overview;
+mod page;
 mod process;
 mod request_id;
 mod upload;
+mod watched;
 
 pub use front::{Front, Sent};
 pub use request_id::RequestId;
@@ -42,12 +48,13 @@ pub use self::form::{WholePart, parts_of};
 struct Wired {
     app: Arc<App>,
     hot: Arc<hot::Hot>,
+    watched: Arc<watched::Watched>,
 }
 
 impl Wired {
     fn new(app: Arc<App>) -> Self {
         let hot = Arc::new(hot::Hot::new(app.rules.hot_cache_bytes, Arc::clone(&app.tickets)));
-        Self { app, hot }
+        Self { app, hot, watched: Arc::default() }
     }
 }
 
@@ -59,11 +66,10 @@ impl FromRef<Wired> for Arc<App> {
 
 /// For a connection over those that are served: how the server is, and a refusal of everything else, after which it is closed.
 fn refusing_router(wired: Wired) -> Router {
-    let requests = Arc::clone(&wired.app.gates.requests);
     health_routes()
         .fallback(layers::no_connection)
         .layer(middleware::from_fn(layers::closing))
-        .layer(middleware::from_fn_with_state(requests, layers::request))
+        .layer(middleware::from_fn_with_state(wired.clone(), layers::request))
         .with_state(wired)
 }
 
@@ -77,26 +83,33 @@ fn health_routes() -> Router<Wired> {
 
 /// Every route, behind the layers: request id and log, panics, the API key.
 fn router(wired: Wired) -> Router {
-    let requests = Arc::clone(&wired.app.gates.requests);
+    let page = if wired.app.rules.ui { page::routes() } else { Router::new() };
     health_routes()
+        .merge(page)
+        .route("/openapi.json", get(openapi::openapi))
         .route("/image", post(upload::upload))
         .route("/image/download", get(download::download).head(layers::method_not_allowed))
         .route("/image/original/{alias}", get(original::original))
         .route("/image/{process}", any(process::process))
+        .route("/image/preset/{name}/{file}", get(process::preset))
+        .route("/image/details/original", get(details::by_query))
+        .route("/image/details/original/{alias}", get(details::original))
+        .route("/image/details/{process}", get(details::variant))
         .route(
             "/image/delete/{token}/{alias}",
-            delete(delete::delete).get(delete::delete).head(layers::method_not_allowed),
+            delete(delete::delete).get(delete::delete_by_get).head(layers::method_not_allowed),
         )
         .route("/internal/import", post(internal::import))
         .route("/internal/purge", post(internal::purge))
         .route("/internal/aliases", get(internal::aliases))
         .route("/internal/filename", get(internal::filename))
+        .route("/internal/overview", get(overview::overview))
         .route("/internal/variants", delete(internal::drop_variants))
         .method_not_allowed_fallback(layers::method_not_allowed)
         .fallback(layers::unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&wired.app), layers::api_key))
         .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(middleware::from_fn_with_state(requests, layers::request))
+        .layer(middleware::from_fn_with_state(wired.clone(), layers::request))
         .with_state(wired)
 }
 

@@ -18,6 +18,7 @@
 //! | [`convert`] | one picture, as a server would make it |
 //! | [`manual`] | what a shell and a reader are told of commands and options |
 //! | [`maintain`] | check, export and import a data directory |
+//! | [`sign`] | an address with a signature |
 //! | [`healthcheck`], [`signals`], [`telemetry`] | what `main` needs besides |
 //!
 //! Arrows: `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`. Never back, and never
@@ -43,6 +44,7 @@ pub mod sandbox;
 pub mod server;
 pub mod service;
 pub mod show_config;
+pub mod sign;
 pub mod signals;
 pub mod store;
 pub mod telemetry;

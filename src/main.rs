@@ -11,7 +11,7 @@ use glimt::{
     maintain::{self, Work},
     manual, sandbox,
     server::Server,
-    show_config, signals, telemetry,
+    show_config, sign, signals, telemetry,
 };
 
 /// Why not the system's: see `Cargo.toml`.
@@ -36,6 +36,11 @@ fn main() -> ExitCode {
         }
         Some(Command::Completions { shell }) => return manual::completions(shell),
         Some(Command::Man { of }) => return manual::man(of.as_deref()),
+        Some(Command::Sign { target, expires_in, signing_key, signing_key_file, config }) => {
+            let signing_key = signing_key.map(|key| vec![key]);
+            let options = Options { signing_key, signing_key_file, config, ..Options::default() };
+            return sign::run(&target, expires_in, options, &env);
+        }
         Some(Command::Probe { what }) => return gpu_info::probe(what),
         Some(Command::Decode { task }) => return sandbox::child::run(&task),
     };

@@ -41,7 +41,7 @@ pub mod stop;
 
 pub use exec::{Backend, EngineError, EngineOptions, Engines, ExecError};
 pub use kernel::Kernel;
-pub use op::{Colour, Op, Rect, ResizeFilter, Size, Target};
+pub use op::{Anchor, Colour, Op, Rect, ResizeFilter, Size, Target};
 pub use orientation::Orientation;
 pub use pixmap::{Layout, Picture, Pixmap, PixmapError, Source};
 pub use plan::{Cost, Form, Plan, PlanError, PlanLimits};

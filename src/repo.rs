@@ -1,7 +1,7 @@
 //! Metadata: which alias names which original, which variants it has, what is to be deleted.
 //! Every backend passes `suite`. An answer to a change is given when the change is durable, where it has to be.
 
-use crate::domain::{Alias, DeleteToken, Hash, KeptToken, VariantKey};
+use crate::domain::{Alias, DeleteToken, Hash, KeptToken, Looks, VariantKey};
 
 mod change;
 pub mod journal;
@@ -63,8 +63,8 @@ pub enum Removal {
     OriginalGone(Hash),
 }
 
-/// Metadata by alias and by hash. Every change is one transaction, and durable when it returns; but that a variant was added or used may be
-/// lost to a crash.
+/// Metadata by alias and by hash. Every change is one transaction, and durable when it returns; but that a variant was added or used, and what a
+/// picture looks like, may be lost to a crash.
 #[async_trait::async_trait]
 pub trait Repo: Send + Sync + 'static {
     /// Adds all of `batch` or nothing. Takes the hashes out of the garbage.
@@ -129,6 +129,13 @@ pub trait Repo: Send + Sync + 'static {
 
     /// The originals that have a proxy and whose hashes begin with the byte `first`, in order.
     async fn proxies_under(&self, first: u8) -> Result<Vec<Hash>, RepoError>;
+
+    /// Records what an original looks like, in the place of what was recorded. `false`, and nothing recorded, when the original is
+    /// gone. It goes with the original.
+    async fn add_looks(&self, hash: &Hash, looks: Looks) -> Result<bool, RepoError>;
+
+    /// What the original looks like, if that was recorded.
+    async fn looks(&self, hash: &Hash) -> Result<Option<Looks>, RepoError>;
 
     /// Originals whose rows are gone and whose files wait to be deleted; at most `limit` of them, by hash, those after `after`.
     async fn garbage(&self, after: Option<Hash>, limit: usize) -> Result<Vec<Garbage>, RepoError>;

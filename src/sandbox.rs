@@ -7,6 +7,7 @@
 
 pub mod child;
 mod mode;
+mod outcome;
 #[cfg(target_os = "linux")]
 mod parent;
 #[cfg(target_os = "linux")]
@@ -21,6 +22,7 @@ use crate::pixels::{Pixmap, Stop};
 
 pub use self::child::{Act, Fault, Task};
 pub use self::mode::{Mode, ModeError};
+pub use self::outcome::Outcome;
 #[cfg(target_os = "linux")]
 pub use self::parent::Sandbox;
 
@@ -126,6 +128,14 @@ pub fn child_bytes(sandbox: Option<&Sandbox>, file_bytes: u64) -> u64 {
     sandbox.map_or(0, |_| file_bytes.saturating_add(CHILD_BYTES))
 }
 
+/// What became of all children, by name: nothing where there is no sandbox.
+#[must_use]
+pub fn outcomes(sandbox: Option<&Sandbox>) -> [(&'static str, u64); Outcome::ALL.len()] {
+    let counts = sandbox.map_or([0; Outcome::ALL.len()], Sandbox::outcomes);
+    let mut counts = counts.into_iter();
+    Outcome::ALL.map(|outcome| (outcome.name(), counts.next().unwrap_or_default()))
+}
+
 /// There is none here.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
@@ -151,6 +161,12 @@ impl Sandbox {
     /// # Errors
     /// Never.
     pub fn decode(&self, _: &[u8], _: &Budget, _: &Stop) -> Result<Pixmap, CodecError> {
+        match self.none {}
+    }
+
+    /// Never called.
+    #[must_use]
+    pub fn outcomes(&self) -> [u64; Outcome::ALL.len()] {
         match self.none {}
     }
 }

@@ -12,17 +12,19 @@ pub mod gates;
 pub mod ingest;
 pub mod late;
 pub mod locks;
+pub mod looks;
 pub mod originals;
 pub mod pictrs;
 pub mod pool;
 pub mod process;
 pub mod proxies;
 pub mod quota;
+pub mod signing;
 pub mod tickets;
 
 pub use error::ServiceError;
 
 /// Seconds since 1970, now.
-fn now_secs() -> u64 {
+pub(crate) fn now_secs() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }

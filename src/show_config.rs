@@ -22,7 +22,7 @@ pub fn run(flags: Options, env: &dyn Fn(&str) -> Option<OsString>) -> ExitCode {
             if !effective.has_path() {
                 told.push_str(&format!("error: {}\n", ConfigError::NoPath));
             }
-            let about = "# The options of glimt that are in effect here, and where each came from.";
+            let about = "# The options of glimt that are in effect here, and where each came from. Secrets are hidden: put them in again.";
             let written = write!(io::stdout(), "{about}\n{effective}");
             effective.has_path() && written.is_ok()
         }

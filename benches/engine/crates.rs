@@ -101,7 +101,9 @@ impl<T: Sample> Samples<'_, T> {
                 }
                 Ok(blurred)
             }
-            Op::Orient(_) | Op::Crop(_) | Op::Sharpen { .. } | Op::Colour(_) => Err("no crate does this".into()),
+            Op::Orient(_) | Op::Crop(_) | Op::CropAspect { .. } | Op::Sharpen { .. } | Op::Colour(_) => {
+                Err("no crate does this".into())
+            }
         })
     }
 
@@ -219,6 +221,8 @@ where
         }
         Op::Blur { sigma } => Ok(imageops::blur(image, sigma)),
         Op::Sharpen { sigma, amount: 1.0 } => Ok(imageops::unsharpen(image, sigma, 0)),
-        Op::Orient(_) | Op::Crop(_) | Op::Sharpen { .. } | Op::Colour(_) => Err("not among those measured".into()),
+        Op::Orient(_) | Op::Crop(_) | Op::CropAspect { .. } | Op::Sharpen { .. } | Op::Colour(_) => {
+            Err("not among those measured".into())
+        }
     }
 }

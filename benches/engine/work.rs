@@ -5,8 +5,8 @@ use glimt::pixels::kernel::resample::{ResizeFilter, resample};
 use glimt::pixels::plan::{Separable, Step};
 use glimt::pixels::stop::Stop;
 use glimt::pixels::{
-    Colour, Engines, Form, Kernel, Layout, Op, Orientation, Picture, Pixmap, Plan, PlanLimits, Size, Source, Target,
-    exec,
+    Anchor, Colour, Engines, Form, Kernel, Layout, Op, Orientation, Picture, Pixmap, Plan, PlanLimits, Size, Source,
+    Target, exec,
 };
 
 use crate::Outcome;
@@ -157,7 +157,7 @@ pub(crate) const PLANS: [Work; 7] = [
     plan_of("blur 20", |_| vec![Op::Blur { sigma: 20.0 }]),
     plan_of("thumbnail 256, blur 3", |_| vec![Op::fit(256), Op::Blur { sigma: 3.0 }]),
     plan_of("cover 256x256", |_| {
-        vec![Op::Resize { to: Target::Cover(Size::new(256, 256)), filter: ResizeFilter::Lanczos3 }]
+        vec![Op::Resize { to: Target::Cover(Size::new(256, 256), Anchor::CENTRE), filter: ResizeFilter::Lanczos3 }]
     }),
     plan_of("sharpen 1", |_| vec![Op::Sharpen { sigma: 1.0, amount: 1.0 }]),
 ];

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::Options;
-use crate::{pixels::Backend, sandbox};
+use super::{Options, read::parse_secs};
+use crate::{domain::Secret, pixels::Backend, sandbox};
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
@@ -107,6 +107,28 @@ pub enum Command {
         /// Of one of the commands; of all when not given.
         #[arg(value_name = "COMMAND")]
         of: Option<String>,
+    },
+    /// Print an address with a signature behind it, for servers that ask for one
+    Sign {
+        /// The path with its query, or the whole URL: '/image/process.webp?src=asdf.png&thumbnail=256'
+        #[arg(value_name = "PATH")]
+        target: String,
+
+        /// For how long it counts: 90s, 15m, 24h or 30d; for ever when not given
+        #[arg(long, value_name = "TIME", value_parser = parse_secs)]
+        expires_in: Option<u64>,
+
+        /// The key, if not the one that environment or file have
+        #[arg(long, value_name = "KEY")]
+        signing_key: Option<Secret>,
+
+        /// A file with the key in its first line
+        #[arg(long, value_name = "FILE")]
+        signing_key_file: Option<PathBuf>,
+
+        /// The server's TOML file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Open a device and say what came of it: the server runs this before it opens one itself.
     #[command(hide = true)]

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, ffi::OsString, str::FromStr};
 
-use serde::{Deserialize as _, Deserializer, de::Error as _};
+use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-use crate::domain::{OutputFormat, hint};
+use crate::domain::{OutputFormat, Secret, hint};
 
 /// A value in the environment that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,68 @@ pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
         "false" | "0" | "no" | "off" => Ok(false),
         other => Err(format!("{other:?} is neither true nor false")),
     }
+}
+
+/// A preset as it was typed: its name, and the query that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPreset {
+    /// The name.
+    pub name: String,
+    /// The query.
+    pub query: String,
+}
+
+impl FromStr for NamedPreset {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, query) =
+            text.split_once('=').ok_or("a preset is a name, an equals sign and a query: avatar=thumbnail=64")?;
+        Ok(Self { name: name.to_owned(), query: query.to_owned() })
+    }
+}
+
+/// Presets as a table of a file: their names, each with its query.
+pub(super) fn table<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<NamedPreset>>, D::Error> {
+    let table = std::collections::BTreeMap::<String, String>::deserialize(from)?;
+    Ok(Some(table.into_iter().map(|(name, query)| NamedPreset { name, query }).collect()))
+}
+
+/// The same the other way.
+#[expect(clippy::ref_option, reason = "the shape that serde calls")]
+pub(super) fn as_table<S: Serializer>(presets: &Option<Vec<NamedPreset>>, to: S) -> Result<S::Ok, S::Error> {
+    match presets {
+        Some(presets) => to.collect_map(presets.iter().map(|preset| (&preset.name, &preset.query))),
+        None => to.serialize_none(),
+    }
+}
+
+/// A time in seconds: a number with a unit behind it, or of seconds.
+pub(super) fn parse_secs(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no time: give a number of seconds, or one with s, m, h or d behind it");
+    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let secs = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(secs)).ok_or_else(wrong)
+}
+
+/// Presets with spaces between them.
+pub(super) fn parse_presets(text: &str) -> Result<Vec<NamedPreset>, String> {
+    text.split_whitespace().map(parse).collect()
+}
+
+/// Secrets with commas between them.
+#[expect(clippy::unnecessary_wraps, reason = "has the shape of the other readers")]
+pub(super) fn parse_secrets(text: &str) -> Result<Vec<Secret>, String> {
+    Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Secret::from).collect())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "has the shape of the other readers")]

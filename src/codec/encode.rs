@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 
 use crate::domain::{Effort, OutputFormat, Settings};
 use crate::pixels::pixmap::Ycbcr;
-use crate::pixels::{Layout, Pixmap};
+use crate::pixels::{Layout, Pixmap, PixmapError};
 
 use super::animation::Writer;
 use super::error::CodecError;
@@ -66,18 +66,44 @@ fn check_side(width: u32, height: u32, format: &'static str, max: u32) -> Result
     if side > max { Err(CodecError::TooLargeForFormat { format, side, max }) } else { Ok(()) }
 }
 
-/// Laid over white: `round(c * a / 255 + 255 - a)`, the alpha (the last of `N` channels) dropped.
+/// Laid over white, the alpha dropped: [`flatten_on`].
 fn flatten<const N: usize, const M: usize>(data: &[u8]) -> Vec<u8> {
+    flatten_on::<N, M>(data, [255; M])
+}
+
+/// Laid over a colour `b`: `round((c * a + b * (255 - a)) / 255)` of sRGB-encoded values with straight alpha, the last of `N` channels.
+fn flatten_on<const N: usize, const M: usize>(data: &[u8], colour: [u8; M]) -> Vec<u8> {
     let mut flat = vec![0; data.len() / N * M];
     for (pixel, flat) in data.as_chunks::<N>().0.iter().zip(flat.as_chunks_mut::<M>().0) {
         let alpha = u32::from(pixel.last().copied().unwrap_or(255));
-        for (&sample, flat) in pixel.iter().zip(flat) {
+        for ((&sample, behind), flat) in pixel.iter().zip(colour).zip(flat) {
             // Never over 255 * 255, so the quotient is a byte.
-            let laid = u32::from(sample) * alpha + 255 * (255 - alpha) + 127;
+            let laid = u32::from(sample) * alpha + u32::from(behind) * (255 - alpha) + 127;
             *flat = u8::try_from(laid / 255).unwrap_or(255);
         }
     }
     flat
+}
+
+/// The picture laid over a colour (red, green and blue, sRGB-encoded); a picture without alpha as it is. What was grey stays so on grey.
+///
+/// # Errors
+/// Never: the shape is that of the picture.
+pub fn lay_on(pixmap: Pixmap, colour: [u8; 3]) -> Result<Pixmap, PixmapError> {
+    let (width, height) = (pixmap.width(), pixmap.height());
+    let [red, green, blue] = colour;
+    match pixmap.layout() {
+        Layout::Rgb | Layout::Luma => Ok(pixmap),
+        Layout::Rgba => Pixmap::new(width, height, Layout::Rgb, flatten_on::<4, 3>(pixmap.data(), colour)),
+        Layout::LumaAlpha if red == green && green == blue => {
+            Pixmap::new(width, height, Layout::Luma, flatten_on::<2, 1>(pixmap.data(), [red]))
+        }
+        Layout::LumaAlpha => {
+            let spread = |&[level, alpha]: &[u8; 2]| [level, level, level, alpha];
+            let spread: Vec<u8> = pixmap.data().as_chunks::<2>().0.iter().flat_map(spread).collect();
+            Pixmap::new(width, height, Layout::Rgb, flatten_on::<4, 3>(&spread, colour))
+        }
+    }
 }
 
 /// Lossy, at libwebp's method 1, 4 or 6; grey is written as colour, which the format has no other way for.
@@ -125,6 +151,20 @@ mod tests {
             [10, 20, 30, 255, 255, 255, 127, 127, 127]
         );
         assert_eq!(flatten::<2, 1>(&[100, 51]), [224]);
+    }
+
+    #[test]
+    fn a_picture_is_laid_on_a_colour() {
+        let lay = |layout, data: &[u8], colour| {
+            let laid = lay_on(Pixmap::new(1, 1, layout, data.to_vec()).unwrap(), colour).unwrap();
+            (laid.layout(), laid.into_data())
+        };
+        assert_eq!(lay(Layout::Rgba, &[10, 20, 30, 255], [9; 3]), (Layout::Rgb, vec![10, 20, 30]));
+        assert_eq!(lay(Layout::Rgba, &[10, 20, 30, 0], [1, 2, 3]), (Layout::Rgb, vec![1, 2, 3]));
+        assert_eq!(lay(Layout::Rgba, &[255, 0, 100, 51], [0, 255, 100]), (Layout::Rgb, vec![51, 204, 100]));
+        assert_eq!(lay(Layout::LumaAlpha, &[100, 51], [255; 3]), (Layout::Luma, vec![224]));
+        assert_eq!(lay(Layout::LumaAlpha, &[100, 0], [1, 2, 3]), (Layout::Rgb, vec![1, 2, 3]));
+        assert_eq!(lay(Layout::Rgb, &[1, 2, 3], [9; 3]), (Layout::Rgb, vec![1, 2, 3]));
     }
 
     #[test]

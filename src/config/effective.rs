@@ -60,10 +60,16 @@ impl Effective {
             (Some(path), None) if filed.contains_key(key) => Source::File(path.clone()),
             (Some(_) | None, None) => Source::Default,
         };
-        let key_file = typed.api_key_file.clone();
+        // What is not read back from what became of it.
+        let kept = Options {
+            api_key_file: typed.api_key_file.clone(),
+            signing_key_file: typed.signing_key_file.clone(),
+            preset: typed.preset.clone(),
+            ..Options::default()
+        };
         let without_path = typed.path.is_none();
         typed.path.get_or_insert_default();
-        let mut values = table(&Config::of(typed)?.typed(key_file))?;
+        let mut values = table(&Config::of(typed)?.typed(kept))?;
         if without_path {
             values.remove("path");
         }
@@ -120,11 +126,17 @@ fn one_line(path: &Path) -> String {
     path.display().to_string().replace(char::is_control, "\u{FFFD}")
 }
 
+/// Whether it stands for a secret, or for some.
+fn is_secret(value: &Value) -> bool {
+    let hidden = |value: &Value| value.as_str() == Some(Secret::HIDDEN);
+    hidden(value) || value.as_array().is_some_and(|values| !values.is_empty() && values.iter().all(hidden))
+}
+
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (key, value, source) in &self.lines {
             let line = match value {
-                Some(Value::String(text)) if text == Secret::HIDDEN => format!("#{key} = {text:?}"),
+                Some(value) if is_secret(value) => format!("#{key} = {value}"),
                 Some(value) => format!("{key} = {value}"),
                 None => format!("#{key} ="),
             };
@@ -151,8 +163,10 @@ fn secs(time: Duration) -> Option<i64> {
 }
 
 impl Config {
-    /// What had to be typed for this configuration, every option of it; the key stands in `api_key_file`, if that is given.
-    fn typed(&self, api_key_file: Option<PathBuf>) -> Options {
+    /// What had to be typed for this configuration, every option of it. Files of keys and presets are as in `kept`.
+    fn typed(&self, kept: Options) -> Options {
+        let Options { api_key_file, signing_key_file, preset, .. } = kept;
+        let signing_keys = Some(self.signing_keys.clone()).filter(|keys| !keys.is_empty());
         let Encoders { jpeg, png, webp, avif } = self.encoders;
         let tls = self.tls.clone();
         let (tls_cert, tls_key) = tls.map_or((None, None), |files| (Some(files.cert), Some(files.key)));
@@ -204,6 +218,12 @@ impl Config {
             max_uploads: whole(self.max_uploads),
             download_allow: Some(self.download_allow.clone()),
             no_download: Some(!self.download),
+            no_ui: Some(!self.ui),
+            preset,
+            only_presets: Some(self.only_presets),
+            signing_key: signing_keys.filter(|_| signing_key_file.is_none()),
+            signing_key_file,
+            require_signature: Some(self.require_signature),
             stop_timeout: secs(self.stop_timeout),
         }
     }

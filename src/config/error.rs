@@ -48,7 +48,7 @@ pub enum ConfigError {
     #[error("both api-key and api-key-file are given: give one of them")]
     TwoKeys,
     /// The file with the key cannot be read.
-    #[error("the file {path} of api-key-file cannot be read: {source}")]
+    #[error("the file {path} with a key cannot be read: {source}")]
     KeyFile {
         /// The file.
         path: PathBuf,
@@ -57,10 +57,35 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file with the key has none.
-    #[error("the file {path} of api-key-file is empty: no key would open /internal")]
+    #[error("the file {path} is to have a key, and is empty")]
     EmptyKey {
         /// The file.
         path: PathBuf,
+    },
+    /// A preset that is none.
+    #[error("the preset {name:?} is not right: {cause}")]
+    Preset {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Nothing could be made.
+    #[error("only-presets is given without a preset: no variant could be made")]
+    NoPresets,
+    /// The keys stand in two places.
+    #[error("both signing-key and signing-key-file are given: give one of them")]
+    TwoSigningKeys,
+    /// Nothing could be signed.
+    #[error("require-signature is given without signing-key or signing-key-file: no address could be signed")]
+    NoSigningKey,
+    /// A key that can be guessed.
+    #[error("a signing key has {got} bytes, it must have {min} at least")]
+    ShortSigningKey {
+        /// Its length in bytes.
+        got: usize,
+        /// The least.
+        min: usize,
     },
     /// A number outside its range.
     #[error("{option} is {got}, it must be between {min} and {max}")]

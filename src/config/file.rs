@@ -50,7 +50,7 @@ fn line_of(text: &str, at: usize) -> usize {
 fn told(text: &str, error: &toml::de::Error) -> String {
     let Some(line) = error.span().map(|span| line_of(text, span.start)) else { return error.to_string() };
     match text.lines().nth(line - 1) {
-        Some(shown) if shown.contains("api-key") => format!("line {line}: what is given there is no text in quotes"),
+        Some(shown) if shown.contains("-key") => format!("line {line}: what is given there is no text in quotes"),
         Some(_) | None => error.to_string().trim_end().to_owned(),
     }
 }

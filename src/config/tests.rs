@@ -77,10 +77,10 @@ fn our_prefix_beats_the_old_one_and_an_empty_variable_is_not_given() {
 
 #[test]
 fn whitelists_are_split_and_unknown_names_are_told() {
-    let env = [("PICTRS_PATH", "/d"), ("PICTRS_FILTER_WHITELIST", "identity, thumbnail resize")];
+    let env = [("PICTRS_PATH", "/d"), ("PICTRS_FILTER_WHITELIST", "identity, thumbnail sepia")];
     let config = resolve(&[], &env).unwrap();
-    assert_eq!(config.whitelist.clone().unwrap().into_iter().collect::<Vec<_>>(), ["identity", "resize", "thumbnail"]);
-    assert_eq!(config.unknown_filters(), [("resize", None)]);
+    assert_eq!(config.whitelist.clone().unwrap().into_iter().collect::<Vec<_>>(), ["identity", "sepia", "thumbnail"]);
+    assert_eq!(config.unknown_filters(), [("sepia", None)]);
     let config = resolve(&["-p", "/d", "-w", "thumbnial"], &[]).unwrap();
     assert_eq!(config.unknown_filters(), [("thumbnial", Some("thumbnail"))]);
     let config = resolve(&["-w", "thumbnail", "blur", "-p", "/d"], &[]).unwrap();
@@ -162,7 +162,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_what_may_be_meant() {
         let told = told_of_file(&format!("path = '/d'\n{line}\n"));
         assert!(told.contains(said) && told.contains("line 2"), "{line}: {told}");
     }
-    for line in ["api-key = 271828", "api-key = \"hunter2", "api-key = ['hunter2']"] {
+    for line in ["signing-key = 271828", "api-key = 271828", "api-key = \"hunter2", "api-key = ['hunter2']"] {
         let told = told_of_file(&format!("path = '/d'\n{line}\n"));
         assert_eq!(told, "line 2: what is given there is no text in quotes");
     }
@@ -215,6 +215,10 @@ vram-budget = 67\ncache-size = 15\nhot-cache = 16\ncache-age = 17\nproxy-size = 
 variants-per-picture = 20\nvariants-per-sec = 21\nmax-connections = 22\nkeep-alive-timeout = 23\ntls-cert = 'c.pem'
 tls-key = 'k.pem'\nmax-requests = 24\nmax-uploads = 25\ndownload-allow = ['10.1.0.0/16']\nno-download = true
 stop-timeout = 26
+no-ui = true
+only-presets = true
+require-signature = true
+preset = { avatar = 'thumbnail=64&format=webp', b = '' }
 ";
 
 fn effective(args: &[&str], env: &[(&str, &str)]) -> Effective {
@@ -225,7 +229,8 @@ fn effective(args: &[&str], env: &[(&str, &str)]) -> Effective {
 
 #[test]
 fn what_is_printed_gives_the_same_configuration_again() {
-    let others = file(OTHERS);
+    let keys = file("a key of sixteen bytes\n");
+    let others = file(&format!("{OTHERS}signing-key-file = {:?}\n", keys.path()));
     let others = others.path().to_str().unwrap();
     let all_defaults = format!("{:?}", resolve(&["-p", "/d"], &[]).unwrap());
     for args in [&["-p", "/d"][..], &["--config", others], &["-p", "/d", "-w"], &["-p", "/d", "--memory-limit", "100"]]
@@ -242,7 +247,7 @@ fn what_is_printed_gives_the_same_configuration_again() {
     assert!(!all_defaults.is_empty());
     for (a, b) in defaults.lines().zip(other.lines()) {
         let value = |line: &str| line.split(" #").next().unwrap().trim().to_owned();
-        let is_key = a.starts_with("#api-key");
+        let is_key = a.starts_with("#api-key") || a.starts_with("#signing-key ");
         assert_eq!(value(a) == value(b), is_key, "{a} | {b}");
         assert_eq!(b.contains("# file: "), !is_key, "{b}");
         assert_eq!(a.contains("# flag"), a.starts_with("path"), "{a}");
@@ -261,6 +266,8 @@ fn each_value_is_told_with_where_it_came_from_and_no_secret_is() {
         ("GLIMT_PATH", "/new"),
         ("GLIMT_MAX_WAIT", "5"),
         ("PICTRS_API_KEY", "hunter2"),
+        ("GLIMT_SIGNING_KEY", "hunter-of-sixteen-bytes,hunter-of-sixteen-bytes-2"),
+        ("GLIMT_PRESET", "small=thumbnail=64 soft=blur=3"),
     ];
     let effective = effective(&["--format", "webp"], &env);
     let of = |key: &str| effective.source(key).unwrap().to_string();
@@ -276,6 +283,8 @@ fn each_value_is_told_with_where_it_came_from_and_no_secret_is() {
         |begin: &str| printed.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("{printed}"));
     assert_eq!(line("max-wait"), format!("{:36} # environment: GLIMT_MAX_WAIT", "max-wait = 5"));
     assert_eq!(line("#api-key "), format!("{:36} # environment: PICTRS_API_KEY", "#api-key = \"(hidden)\""));
+    assert!(line("#signing-key ").contains("[\"(hidden)\", \"(hidden)\"]"), "{printed}");
+    assert!(line("preset").starts_with("preset = { small = \"thumbnail=64\", soft = \"blur=3\" }"), "{printed}");
     assert_eq!(line("#tls-cert"), format!("{:36} # not set", "#tls-cert ="));
     assert!(!Effective::of(Options::default(), &|_| None).unwrap().has_path());
 }

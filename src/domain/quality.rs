@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::variant::{FilterError, shown};
+use super::filter::{FilterError, shown};
 
 /// How well a lossy encoder is to do, 1 to 100. The scale is that of JPEG; those of WebP and AVIF are like it, so that a
 /// number means about the same look in each. Lossless formats have no use for it.

@@ -20,6 +20,12 @@ impl Secret {
     /// What stands for it wherever it would be written.
     pub const HIDDEN: &'static str = "(hidden)";
 
+    /// The bytes, for a message authentication code.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// Whether it is no secret at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

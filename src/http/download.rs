@@ -5,13 +5,20 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 
 use super::{
-    error::ApiError,
+    error::{ApiError, Problem},
     extract::Pairs,
     upload::{self, Uploaded, created},
 };
 use crate::{app::App, service::ingest::Rules};
 
 /// Downloads the picture at `url` and takes it in as if it had been uploaded.
+#[utoipa::path(
+    get,
+    path = "/image/download",
+    tag = "pictures",
+    params(("url" = String, Query, pattern = "^https?://[^/?#]+", description = "http or https, of a public address", example = "https://example.org/a.jpg")),
+    responses((status = 201, body = Uploaded, description = "stored"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn download(
     State(app): State<Arc<App>>,
     query: Pairs<'static>,

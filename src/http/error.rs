@@ -1,6 +1,6 @@
 //! Every error as the client sees it: the only map from what went wrong to status, code and message.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     codec::CodecError,
@@ -18,6 +19,7 @@ use crate::{
         ServiceError,
         fetch::{Fault, FetchError},
         gates::{Full, Gate},
+        signing::SignatureError,
     },
     store::{StagingError, StoreError},
 };
@@ -40,9 +42,25 @@ pub(super) struct ApiError {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused;
 
+/// What the body calls it, carried beside the answer for whoever watches.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Code(pub(super) &'static str);
+
 /// The cause of a fault of ours, carried beside the answer for the log and never in it.
 #[derive(Clone, Debug)]
 pub(super) struct Cause(pub(super) Arc<str>);
+
+/// An error, as clients read it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it says what `Body` writes")]
+pub(super) struct Problem {
+    /// What it is, for programs.
+    #[schema(example = "unreadable-filter")]
+    code: String,
+    /// What it is, for people: with the limit and the value.
+    #[schema(example = "rotate=45 cannot be read: rotate takes degrees clockwise: 90, 180 or 270")]
+    msg: String,
+}
 
 /// The keys stand in alphabetical order, as everywhere.
 #[derive(Serialize)]
@@ -58,6 +76,7 @@ impl IntoResponse for ApiError {
             let secs = self.retry_secs.unwrap_or(RETRY_SECS);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs));
         }
+        response.extensions_mut().insert(Code(self.code));
         if self.retry_secs.is_some() {
             response.extensions_mut().insert(Refused);
         }
@@ -91,6 +110,16 @@ impl ApiError {
         Self { cause: Some(cause), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-error", msg) }
     }
 
+    /// What the store's disk refused, with everything it came from. That there is no room is said: the client may come again.
+    fn disk(error: &dyn std::error::Error, refused: &io::Error) -> Self {
+        let fault = Self::fault(error);
+        if !matches!(refused.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return fault;
+        }
+        let msg = "there is no room for more pictures here at the moment";
+        Self { cause: fault.cause, ..Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", msg) }
+    }
+
     /// A fault of ours, with everything it came from.
     fn fault(error: &dyn std::error::Error) -> Self {
         let mut cause = error.to_string();
@@ -122,6 +151,34 @@ impl ApiError {
 
     pub(super) fn missing_src() -> Self {
         Self::not_found("missing-src", "the query names no image: src=<file> is missing")
+    }
+
+    pub(super) fn only_presets<'n>(names: impl Iterator<Item = &'n String>) -> Self {
+        let names = names.map(String::as_str).collect::<Vec<&str>>().join(", ");
+        let msg = format!(
+            "this server makes the variants of its presets only: /image/preset/<name>/<file> with one of {names}"
+        );
+        Self::new(StatusCode::FORBIDDEN, "only-presets", msg)
+    }
+
+    pub(super) fn unknown_preset<'n>(name: &str, names: impl Iterator<Item = &'n String>) -> Self {
+        let names = names.map(String::as_str).collect::<Vec<&str>>().join(", ");
+        let known = if names.is_empty() { "there are none".to_owned() } else { format!("use one of {names}") };
+        let name: String = name.chars().take(64).collect();
+        Self::not_found("unknown-preset", format!("there is no preset {name:?}: {known}"))
+    }
+
+    pub(super) fn bad_signature(error: &SignatureError) -> Self {
+        let code = match error {
+            SignatureError::Missing => "missing-signature",
+            SignatureError::Wrong => "wrong-signature",
+            SignatureError::Expired { .. } => "expired-signature",
+        };
+        Self::new(StatusCode::FORBIDDEN, code, error.to_string())
+    }
+
+    pub(super) fn no_such_variant() -> Self {
+        Self::not_found("no-such-variant", "this variant was not made yet, or has gone: ask for the picture first")
     }
 
     pub(super) fn missing_parameter(name: &str) -> Self {
@@ -194,7 +251,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::Codec(error) => error.into(),
             ServiceError::Plan(error) => error.into(),
             ServiceError::Exec(error) => Self::from(&*error),
-            ServiceError::Store(error) => Self::fault(&*error),
+            ServiceError::Store(error) => Self::disk(&*error, &error.source),
             ServiceError::Staging(error) => Self::from(&*error),
             ServiceError::Repo(error) => Self::from(&*error),
             ServiceError::Fetch(error) => Self::from(&*error),
@@ -279,7 +336,7 @@ impl From<CodecError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::fault(&error)
+        Self::disk(&error, &error.source)
     }
 }
 
@@ -299,7 +356,7 @@ impl From<&StagingError> for ApiError {
     fn from(error: &StagingError) -> Self {
         match error {
             StagingError::TooLarge { .. } => Self::too_large("file-too-large", error.to_string()),
-            StagingError::Io { .. } => Self::fault(error),
+            StagingError::Io { source, .. } => Self::disk(error, source),
         }
     }
 }
@@ -370,5 +427,34 @@ impl From<PlanError> for ApiError {
                 Self::internal(msg)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_told_from_a_broken_one() {
+        let said = |kind: io::ErrorKind| {
+            let stored = StoreError { doing: "writing", key: "originals/x".to_owned(), source: kind.into() };
+            let staged =
+                StagingError::Io { doing: "writing", path: "/data/staging/1.part".into(), source: kind.into() };
+            let errors: [ApiError; 2] = [stored.into(), staged.into()];
+            for error in &errors {
+                assert!(
+                    error.cause.as_ref().is_some_and(|cause| cause.contains("writing")),
+                    "the log has it: {error:?}"
+                );
+                assert!(
+                    !error.msg.contains("originals") && !error.msg.contains("/data"),
+                    "the answer has not: {error:?}"
+                );
+            }
+            errors.map(|error| (error.status.as_u16(), error.code))
+        };
+        assert_eq!(said(io::ErrorKind::StorageFull), [(507, "storage-full"); 2]);
+        assert_eq!(said(io::ErrorKind::QuotaExceeded), [(507, "storage-full"); 2]);
+        assert_eq!(said(io::ErrorKind::PermissionDenied), [(500, "internal-error"); 2]);
     }
 }

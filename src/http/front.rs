@@ -24,7 +24,7 @@ use tower::Service as _;
 
 use super::{
     Wired, caching::is_plain, layers, one_leading_slash, original, process, refusing_router, request_id::RequestId,
-    router,
+    router, watched::Route,
 };
 use crate::app::App;
 
@@ -81,15 +81,18 @@ impl Front {
         if !self.hits || *request.method() != Method::GET || !is_plain(request.headers()) {
             return None;
         }
-        let Wired { app, hot } = &self.wired;
+        let Wired { app, hot, watched } = &self.wired;
         let began = Instant::now();
         let uri = request.uri();
-        let key = process::key(uri, &app.rules).or_else(|| original::key(uri))?;
+        let variant = process::key(uri, &app.rules);
+        let route = if variant.is_some() { Route::Process } else { Route::Original };
+        let key = variant.or_else(|| original::key(uri))?;
         let copy = hot.hit(&key, |id| app.cache.touch(id))?;
         let mut answer = Response::new(Sent::Whole(copy.bytes()));
         *answer.headers_mut() = copy.head();
         let id = RequestId::new();
         layers::span(&id, request).in_scope(|| layers::answered(&mut answer, &id, began));
+        watched.took(route, began.elapsed());
         Some(answer)
     }
 }

@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::error::ApiError;
+use super::{
+    error::{ApiError, Problem},
+    upload::Message,
+};
 use crate::{
     app::App,
     pixels::{Backend, Engines},
 };
 
 /// The keys stand in alphabetical order, as everywhere.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
     device: Device,
     engine: String,
@@ -20,9 +24,9 @@ pub(super) struct Health {
 }
 
 /// How the chosen engine's device is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Device {
+pub(super) enum Device {
     /// The cpu engine was chosen: there is no device.
     None,
     /// It works.
@@ -32,7 +36,7 @@ enum Device {
 }
 
 impl Device {
-    fn of(engines: &Engines) -> Self {
+    pub(super) fn of(engines: &Engines) -> Self {
         if engines.chosen() == Backend::Cpu {
             Self::None
         } else if engines.is_healthy() {
@@ -44,12 +48,24 @@ impl Device {
 }
 
 /// The process runs and answers.
-pub(super) async fn healthz() -> Json<super::upload::Message> {
-    Json(super::upload::Message { msg: "ok" })
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operations",
+    responses((status = 200, body = Message, description = "it lives"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
+pub(super) async fn healthz() -> Json<Message> {
+    Json(Message { msg: "ok" })
 }
 
 /// The metadata store accepts changes. The engine is named as it was chosen, and whether its device is there; when it is
 /// not, the cpu engine goes on, so the server is ready all the same.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operations",
+    responses((status = 200, body = Health, description = "it works"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
     if !app.repo.is_ready() {
         return Err(ApiError::not_ready());

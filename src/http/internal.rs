@@ -9,12 +9,13 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Wired,
-    error::ApiError,
+    error::{ApiError, Problem},
     extract::Pairs,
-    upload::{Names, Uploaded, created, receive},
+    upload::{Names, UploadForm, Uploaded, created, receive},
 };
 use crate::{
     app::App,
@@ -23,20 +24,30 @@ use crate::{
 };
 
 /// Aliases of a picture. The keys stand in alphabetical order, as everywhere.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Aliases {
+    /// In the order that they were made.
+    #[schema(value_type = Vec<String>)]
     aliases: Vec<Alias>,
     msg: &'static str,
 }
 
 /// The name of a stored file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Filename {
     filename: String,
     msg: &'static str,
 }
 
 /// Takes pictures in under the names that they bring.
+#[utoipa::path(
+    post,
+    path = "/internal/import",
+    tag = "internal",
+    request_body(content = UploadForm, content_type = "multipart/form-data"),
+    responses((status = 201, body = Uploaded, description = "stored under the names that they bring"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
+    security(("api_key" = []))
+)]
 pub(super) async fn import(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -48,18 +59,42 @@ pub(super) async fn import(
 }
 
 /// Removes a picture with all its aliases.
+#[utoipa::path(
+    post,
+    path = "/internal/purge",
+    tag = "internal",
+    params(("file" = Option<String>, Query, description = "the name of the stored file"), ("alias" = Option<String>, Query, description = "or a name of the picture")),
+    responses((status = 200, body = Aliases, description = "gone, with these names"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
+    security(("api_key" = []))
+)]
 pub(super) async fn purge(State(app): State<Arc<App>>, query: Pairs<'static>) -> Result<Json<Aliases>, ApiError> {
     let aliases = app.originals.purge(&named(&query)?).await?;
     Ok(Json(Aliases { aliases, msg: "ok" }))
 }
 
 /// Lists the aliases of a picture.
+#[utoipa::path(
+    get,
+    path = "/internal/aliases",
+    tag = "internal",
+    params(("file" = Option<String>, Query, description = "the name of the stored file"), ("alias" = Option<String>, Query, description = "or a name of the picture")),
+    responses((status = 200, body = Aliases, description = "its names"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
+    security(("api_key" = []))
+)]
 pub(super) async fn aliases(State(app): State<Arc<App>>, query: Pairs<'static>) -> Result<Json<Aliases>, ApiError> {
     let aliases = app.originals.aliases(&named(&query)?).await?;
     Ok(Json(Aliases { aliases, msg: "ok" }))
 }
 
 /// Tells the name of the file behind an alias.
+#[utoipa::path(
+    get,
+    path = "/internal/filename",
+    tag = "internal",
+    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, body = Filename, description = "the name of the stored file"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
+    security(("api_key" = []))
+)]
 pub(super) async fn filename(State(app): State<Arc<App>>, query: Pairs<'static>) -> Result<Json<Filename>, ApiError> {
     let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
     let original = app.originals.by_alias(&Alias::asked(alias)).await?;
@@ -67,6 +102,13 @@ pub(super) async fn filename(State(app): State<Arc<App>>, query: Pairs<'static>)
 }
 
 /// Drops every variant. When this is answered none of those that were there is served any more; their files go in the background.
+#[utoipa::path(
+    delete,
+    path = "/internal/variants",
+    tag = "internal",
+    responses((status = 204, description = "none is served any more"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
+    security(("api_key" = []))
+)]
 pub(super) async fn drop_variants(State(wired): State<Wired>) -> Result<StatusCode, ApiError> {
     wired.app.process.drop_all().await?;
     wired.hot.clear();

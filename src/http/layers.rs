@@ -15,10 +15,12 @@ use axum::{
 use tracing::Instrument as _;
 
 use super::{
-    error::{ApiError, Refused},
+    Wired,
+    error::{ApiError, Code, Refused},
     request_id::RequestId,
+    watched::{Failure, Route, Watched},
 };
-use crate::{app::App, service::gates::Turnstile};
+use crate::app::App;
 
 /// The longest path in the log.
 const MAX_SHOWN_BYTES: usize = 512;
@@ -31,11 +33,13 @@ const ALWAYS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Gives each request an id, which stands in its log lines and in the answer, lets in as many at a time as may be under way, and logs how
 /// it ended. What a gate refused is not logged: the more there is of that the less it is worth, and `/metrics` counts it.
-pub(super) async fn request(State(gate): State<Arc<Turnstile>>, request: Request<Body>, next: Next) -> Response {
+pub(super) async fn request(State(wired): State<Wired>, request: Request<Body>, next: Next) -> Response {
     let id = RequestId::new();
     let span = span(&id, &request);
     async move {
         let began = Instant::now();
+        let gate = &wired.app.gates.requests;
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let pass = if ALWAYS.contains(&request.uri().path()) { Ok(None) } else { gate.enter().map(Some) };
         let mut response = match pass {
             Ok(_pass) => next.run(request).await,
@@ -45,6 +49,7 @@ pub(super) async fn request(State(gate): State<Arc<Turnstile>>, request: Request
             tracing::error!(cause = %cause.0, "the request failed");
         }
         answered(&mut response, &id, began);
+        note(&wired.watched, &response, (&method, uri.path()), &id, began);
         response
     }
     .instrument(span)
@@ -88,6 +93,17 @@ pub(super) fn answered<B>(response: &mut HttpResponse<B>, id: &RequestId, began:
     if let Some(id) = id.header() {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+}
+
+/// Notes an answer for the operator.
+fn note(watched: &Watched, response: &Response, (method, path): (&Method, &str), id: &RequestId, began: Instant) {
+    let (status, took) = (response.status().as_u16(), began.elapsed());
+    watched.took(Route::of(path), took);
+    let is_refusal = response.extensions().get::<Refused>().is_some();
+    let code = response.extensions().get::<Code>().map(|code| code.0);
+    watched.failed(is_refusal, status, || {
+        Failure::new(code, id.as_str(), method.as_str(), Shown(path).to_string(), status, took)
+    });
 }
 
 /// Refuses a request on a connection over those that are served.

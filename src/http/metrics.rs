@@ -16,8 +16,14 @@ use prometheus_client::{
     metrics::MetricType,
     registry::{Registry, Unit},
 };
+use tokio::runtime::Handle;
 
-use super::{Wired, error::ApiError, hot::HotStats};
+use super::{
+    Wired,
+    error::{ApiError, Problem},
+    hot::HotStats,
+    watched::{Latency, Route, bounds_secs},
+};
 use crate::{
     pixels::{
         Backend,
@@ -40,6 +46,12 @@ mod gates;
 const PREFIX: &str = "glimt";
 
 /// All metrics.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    responses((status = 200, content_type = "text/plain", body = String, description = "for Prometheus"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn metrics(State(wired): State<Wired>) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
     let scrape = Scrape::new(&wired);
     let text = scrape.text().map_err(|error| ApiError::internal(format!("the metrics: {error}")))?;
@@ -48,36 +60,42 @@ pub(super) async fn metrics(State(wired): State<Wired>) -> Result<([(HeaderName,
 
 /// What the parts know, read once.
 #[derive(Clone, Debug)]
-struct Scrape {
-    engine: Backend,
-    description: String,
-    healthy: bool,
-    jobs: Stats,
-    decisions: Vec<Decision>,
-    vram: VramStats,
-    sent: u64,
-    submissions: u64,
-    computed: Duration,
-    in_flight: usize,
-    gates: [GateStats; 3],
-    pool: PoolStats,
+pub(super) struct Scrape {
+    pub(super) engine: Backend,
+    pub(super) description: String,
+    pub(super) healthy: bool,
+    pub(super) jobs: Stats,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) vram: VramStats,
+    pub(super) sent: u64,
+    pub(super) submissions: u64,
+    pub(super) computed: Duration,
+    pub(super) in_flight: usize,
+    /// Tasks that tokio has.
+    tasks: usize,
+    pub(super) gates: [GateStats; 3],
+    pub(super) pool: PoolStats,
     /// Variants refused because of their picture, and because of all.
-    quota: [u64; 2],
+    pub(super) quota: [u64; 2],
     /// Since the start, and those of them that have not ended.
-    given_up: (u64, usize),
+    pub(super) given_up: (u64, usize),
     /// AVIFs under way, and answers of something else by reason.
-    late: (usize, [u64; 3]),
-    cache: CacheStats,
-    cache_limit_bytes: u64,
-    hot: HotStats,
+    pub(super) late: (usize, [u64; 3]),
+    /// Decoders in processes of their own, by what became of them.
+    decoders: [(&'static str, u64); 6],
+    pub(super) cache: CacheStats,
+    pub(super) cache_limit_bytes: u64,
+    pub(super) hot: HotStats,
     /// What became of proxies, in the order of [`Outcome::ALL`].
-    proxies: [u64; Outcome::ALL.len()],
+    pub(super) proxies: [u64; Outcome::ALL.len()],
     /// What is stored, in the order of [`Class::ALL`].
-    held: [Held; Class::ALL.len()],
+    pub(super) held: [Held; Class::ALL.len()],
+    /// How long answers took, in the order of [`Route::ALL`].
+    pub(super) latencies: [Latency; Route::ALL.len()],
 }
 
 impl Scrape {
-    fn new(wired: &Wired) -> Self {
+    pub(super) fn new(wired: &Wired) -> Self {
         let app = &wired.app;
         let (engines, pool) = (&app.engines, &app.pool);
         let (sent, submissions) = engines.batches();
@@ -92,16 +110,19 @@ impl Scrape {
             submissions,
             computed: engines.computed(),
             in_flight: pool.in_flight(),
+            tasks: Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks()),
             gates: [&app.gates.connections, &app.gates.requests, &app.gates.uploads].map(|gate| gate.stats()),
             pool: pool.stats(),
             quota: app.process.refused(),
             given_up: pool.given_up(),
             late: app.process.late(),
+            decoders: app.process.decoders(),
             cache: app.cache.stats(),
             cache_limit_bytes: app.cache.limit_bytes(),
             hot: wired.hot.stats(),
             proxies: app.proxies.outcomes(),
             held: Class::ALL.map(|class| app.store.usage().of(class)),
+            latencies: wired.watched.latencies(),
         }
     }
 
@@ -123,6 +144,7 @@ impl Collector for Scrape {
         page.info("engine", "The engine that was chosen at start, its adapter and its driver", &engine)?;
         page.info("build", "The version that runs", &[("version", env!("CARGO_PKG_VERSION"))])?;
 
+        page.gauge("tasks_alive", "Tasks that have begun and not ended, as tokio counts them", self.tasks as u64)?;
         page.gauge("pool_jobs", "Jobs that run or wait for a thread", self.in_flight as u64)?;
         let (abandoned, lost) = self.given_up;
         let help = "Jobs that went on after their time and were given up";
@@ -136,6 +158,12 @@ impl Collector for Scrape {
         let fallbacks: Vec<(&str, u64)> = Reason::ALL.map(Reason::name).into_iter().zip(answered).collect();
         let help = "Requests for an AVIF that were answered with a WebP, by reason";
         page.counters("avif_fallbacks", help, "reason", &fallbacks)?;
+
+        let help = "Time from a request to the head of its answer, by what it was for";
+        page.histograms("request", help, "route", Route::ALL.map(Route::name).into_iter().zip(&self.latencies))?;
+        let help = "Decoders in processes of their own, by what became of them: done, what they said is wrong with the file (refused), \
+            crashed, killed at the deadline (timed_out), killed because nobody waited any more (stopped), not started";
+        page.counters("sandbox_decodes", help, "outcome", &self.decoders)?;
 
         self.stored(&mut page)?;
         // A device that is not there has no jobs; what is on the cpu engine for want of it is told by reason below.
@@ -280,6 +308,25 @@ impl Page<'_> {
         metric.encode_gauge(&time.as_secs_f64())
     }
 
+    /// How often which time was taken, one histogram for each value of `label`: `<name>_seconds`.
+    fn histograms<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        latencies: impl Iterator<Item = (&'static str, &'l Latency)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        let bounds = bounds_secs().into_iter().chain([f64::INFINITY]);
+        for (value, Latency { counts, sum }) in latencies {
+            let (labels, count) = ([(label, value)], counts.iter().sum());
+            let buckets: Vec<(f64, u64)> = bounds.clone().zip(*counts).collect();
+            let mut metric = metric.encode_family(&labels)?;
+            metric.encode_histogram::<[(&str, &str); 0]>(sum.as_secs_f64(), count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
     /// Counts that only grow, one for each value of `label`.
     fn counters(&mut self, name: &str, help: &str, label: &str, counts: &[(&str, u64)]) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -373,6 +420,7 @@ mod tests {
             submissions: 13,
             computed: Duration::from_millis(1500),
             in_flight: 14,
+            tasks: 17,
             gates: [(Gate::Connections, 40), (Gate::Requests, 50), (Gate::Uploads, 60)]
                 .map(|(gate, first)| stats(gate, first)),
             pool: PoolStats {
@@ -388,6 +436,14 @@ mod tests {
             quota: [89, 90],
             given_up: (15, 16),
             late: (20, [21, 22, 23]),
+            decoders: [
+                ("done", 91),
+                ("refused", 92),
+                ("crashed", 93),
+                ("timed_out", 94),
+                ("stopped", 95),
+                ("not_started", 96),
+            ],
             cache: CacheStats {
                 hits: 24,
                 misses: 25,
@@ -400,14 +456,34 @@ mod tests {
             hot: HotStats { hits: 33, misses: 34, copies: 35, bytes: 36, limit_bytes: 37 },
             proxies: [40, 41, 42, 43, 44, 45, 46],
             held: [Held { files: 29, bytes: 30 }, Held { files: 31, bytes: 32 }, Held { files: 38, bytes: 39 }],
+            latencies: std::array::from_fn(|route| Latency {
+                counts: std::array::from_fn(|bucket| (100 * route + bucket) as u64),
+                sum: Duration::from_millis(250 * route as u64),
+            }),
         };
         let text = scrape.clone().text().unwrap();
-        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let (requests, samples): (Vec<&str>, Vec<&str>) = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .partition(|line| line.starts_with("glimt_request_seconds"));
+        let downloads: Vec<&str> = requests.iter().filter(|line| line.contains("\"download\"")).copied().collect();
+        assert_eq!(requests.len(), Route::ALL.len() * downloads.len());
+        assert_eq!(
+            [downloads[0], downloads[1], downloads[15], downloads[16], downloads[17]],
+            [
+                r#"glimt_request_seconds_bucket{route="download",le="0.0001"} 100"#,
+                r#"glimt_request_seconds_bucket{route="download",le="0.0005"} 201"#,
+                r#"glimt_request_seconds_bucket{route="download",le="+Inf"} 1720"#,
+                r#"glimt_request_seconds_sum{route="download"} 0.25"#,
+                r#"glimt_request_seconds_count{route="download"} 1720"#,
+            ]
+        );
         assert_eq!(
             samples,
             [
                 r#"glimt_engine_info{engine="gpu",description="gpu: a \"card\""} 1"#,
                 concat!("glimt_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+                "glimt_tasks_alive 17",
                 "glimt_pool_jobs 14",
                 "glimt_pool_abandoned_jobs_total 15",
                 "glimt_pool_lost_threads 16",
@@ -438,6 +514,12 @@ mod tests {
                 r#"glimt_avif_fallbacks_total{reason="time"} 21"#,
                 r#"glimt_avif_fallbacks_total{reason="busy"} 22"#,
                 r#"glimt_avif_fallbacks_total{reason="size"} 23"#,
+                r#"glimt_sandbox_decodes_total{outcome="done"} 91"#,
+                r#"glimt_sandbox_decodes_total{outcome="refused"} 92"#,
+                r#"glimt_sandbox_decodes_total{outcome="crashed"} 93"#,
+                r#"glimt_sandbox_decodes_total{outcome="timed_out"} 94"#,
+                r#"glimt_sandbox_decodes_total{outcome="stopped"} 95"#,
+                r#"glimt_sandbox_decodes_total{outcome="not_started"} 96"#,
                 r#"glimt_stored_bytes{class="originals"} 30"#,
                 r#"glimt_stored_bytes{class="variants"} 32"#,
                 r#"glimt_stored_bytes{class="proxies"} 39"#,

@@ -10,7 +10,7 @@ use axum::{
 use super::{
     Wired,
     caching::{Representation, answer},
-    error::ApiError,
+    error::{ApiError, Problem},
     extract::Params,
     hot::{Key, part},
 };
@@ -38,6 +38,13 @@ fn key_of(alias: &str) -> Key {
 }
 
 /// Serves the stored bytes.
+#[utoipa::path(
+    get,
+    path = "/image/original/{alias}",
+    tag = "pictures",
+    params(("alias" = String, Path, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, content_type = "image/*", body = Vec<u8>, description = "the stored picture"), (status = 206, content_type = "image/*", body = Vec<u8>, description = "a range of it"), (status = 304, description = "as the client has it"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn original(
     State(wired): State<Wired>,
     method: Method,
@@ -60,7 +67,7 @@ pub(super) async fn serve(
     original: &Original,
     copy: Option<(&Key, Ticket)>,
 ) -> Result<Response, ApiError> {
-    let Wired { app, hot } = wired;
+    let Wired { app, hot, .. } = wired;
     let size_bytes = original.record.size_bytes;
     let representation = Representation {
         etag: original.hash,

@@ -5,68 +5,83 @@ use std::{ops::Range, time::Instant};
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, Method, Uri},
+    http::{HeaderMap, HeaderValue, Method, Uri, header::VARY, uri::PathAndQuery},
     response::Response,
 };
 
 use super::{
-    Wired,
+    Wired, auto,
     caching::{Representation, answer, passing},
-    error::ApiError,
+    error::{ApiError, Problem},
     extract::{Pairs, Params},
     hot::{Key, part},
     layers::not_allowed,
+    openapi::VariantQuery,
     original,
 };
 use crate::{
     app::Rules,
-    domain::{Alias, Filter, OutputFormat, Quality, Variant},
+    domain::{Alias, Asked, OutputFormat, Variant},
     service::{
         ServiceError,
         cache::is_whole,
+        now_secs,
         originals::Original,
         process::{Answer, Made},
+        signing::SignatureError,
         tickets::Ticket,
     },
 };
 
-/// The filters of the query in their order: those that are none of ours, or not in the whitelist, are passed over.
-fn filters(query: &Pairs<'_>, rules: &Rules) -> Result<Vec<Filter>, ServiceError> {
+/// What the query asks for: what is none of ours, or not in the whitelist, is passed over.
+fn wishes(query: &Pairs<'_>, rules: &Rules) -> Result<Asked, ServiceError> {
     let allowed = |name: &str| rules.whitelist.as_ref().is_none_or(|list| list.contains(name));
-    query
-        .0
-        .iter()
-        .filter(|(name, _)| allowed(name))
-        .filter_map(|(name, value)| Filter::parse(name, value))
-        .map(|filter| filter.map_err(ServiceError::from))
-        .collect()
-}
-
-/// The quality that the query asks for, the last one. It comes under the whitelist as a filter does: it makes variants as well.
-fn quality(query: &Pairs<'_>, rules: &Rules) -> Result<Option<Quality>, ServiceError> {
-    let allowed = rules.whitelist.as_ref().is_none_or(|list| list.contains(Quality::NAME));
-    let asked = query.last(Quality::NAME).filter(|_| allowed);
-    Ok(asked.map(Quality::parse).transpose()?)
+    let pairs = query.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+    Ok(Asked::read(pairs, allowed)?)
 }
 
 /// The variant that is asked for.
-fn asked(extension: &str, query: &Pairs<'_>, rules: &Rules) -> Result<Variant, ServiceError> {
-    let format = OutputFormat::from_extension(extension)
-        .ok_or_else(|| ServiceError::UnknownFormat { got: extension.chars().take(40).collect() })?;
-    let variant = Variant::new(&filters(query, rules)?, format)?;
-    Ok(variant.with_quality(quality(query, rules)?))
+pub(super) fn asked(extension: &str, query: &Pairs<'_>, rules: &Rules) -> Result<Variant, ServiceError> {
+    let format = format(extension)?;
+    Ok(wishes(query, rules)?.variant(format)?)
+}
+
+fn format(extension: &str) -> Result<OutputFormat, ServiceError> {
+    OutputFormat::from_extension(extension)
+        .ok_or_else(|| ServiceError::UnknownFormat { got: extension.chars().take(40).collect() })
+}
+
+/// Whether this may be made at all: where that is restricted, what a preset makes, and what is signed.
+fn permit(uri: &Uri, query: &Pairs<'_>, extension: &str, rules: &Rules) -> Result<(), ApiError> {
+    if !rules.only_presets && !rules.require_signature {
+        return Ok(());
+    }
+    // What cannot be read is no preset, and is told why if it is signed.
+    let format = OutputFormat::from_extension(extension);
+    let is_known = extension == auto::EXTENSION || format.is_some();
+    let asked = wishes(query, rules).ok().filter(|_| is_known);
+    if asked.is_some_and(|asked| rules.presets.values().any(|preset| preset.is(&asked, format))) {
+        return Ok(());
+    }
+    let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    match rules.signing.verify(target, now_secs()) {
+        Ok(()) => Ok(()),
+        Err(SignatureError::Missing) if rules.only_presets => Err(ApiError::only_presets(rules.presets.keys())),
+        Err(error) => Err(ApiError::bad_signature(&error)),
+    }
 }
 
 /// What a copy of the variant that `uri` asks for is named by in memory; `None` where it asks for none, or for one that cannot be.
 pub(super) fn key(uri: &Uri, rules: &Rules) -> Option<Key> {
     let extension = uri.path().strip_prefix("/image/process.")?;
     let query = Pairs::of(uri);
+    permit(uri, &query, extension, rules).ok()?;
     let variant = asked(extension, &query, rules).ok()?;
     Some((Alias::asked(query.last("src")?), variant.key()))
 }
 
 /// Who asks for what, and whether a copy of it may be kept in memory.
-struct Asked<'a> {
+struct Wanted<'a> {
     method: &'a Method,
     headers: &'a HeaderMap,
     original: &'a Original,
@@ -79,9 +94,16 @@ struct Asked<'a> {
 
 /// Serves the variant that the query describes: from memory, from the disk, or made now. The alias is looked up before anything is refused: an
 /// unknown one is answered before whatever else is wrong.
+#[utoipa::path(
+    get,
+    path = "/image/process.{ext}",
+    tag = "variants",
+    params(("ext" = String, Path, description = "jpg, jpeg, png, webp, avif, gif, apng or auto", example = "webp"), VariantQuery),
+    responses((status = 200, content_type = "image/*", body = Vec<u8>, description = "the variant"), (status = 206, content_type = "image/*", body = Vec<u8>, description = "a range of it"), (status = 304, description = "as the client has it"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn process(
     State(wired): State<Wired>,
-    method: Method,
+    (method, uri): (Method, Uri),
     name: Result<Params<String>, ApiError>,
     query: Pairs<'static>,
     headers: HeaderMap,
@@ -94,26 +116,103 @@ pub(super) async fn process(
         return Ok(not_allowed(&method, "GET, HEAD"));
     }
     let src = query.last("src").ok_or_else(ApiError::missing_src)?;
-    let Wired { app, hot } = &wired;
-    let (alias, variant) = (Alias::asked(src), asked(extension, &query, &app.rules));
-    let Ok(variant) = variant else {
-        app.originals.by_alias(&alias).await?;
-        return Err(variant.err().map_or_else(|| ApiError::unknown_path(&name), ApiError::from));
+    permit(&uri, &query, extension, &wired.app.rules)?;
+    let (alias, rules) = (Alias::asked(src), &wired.app.rules);
+    let wanted = if extension == auto::EXTENSION {
+        wishes(&query, rules).map(|asked| (asked, None))
+    } else {
+        format(extension).and_then(|format| Ok((wishes(&query, rules)?, Some(format))))
+    };
+    match wanted {
+        Ok((asked, format)) => variant(&wired, &method, &headers, alias, (&asked, format)).await,
+        Err(error) => {
+            wired.app.originals.by_alias(&alias).await?;
+            Err(error.into())
+        }
+    }
+}
+
+/// Serves what a preset makes of the picture.
+#[utoipa::path(
+    get,
+    path = "/image/preset/{name}/{alias}",
+    tag = "variants",
+    params(("name" = String, Path, description = "of the preset", example = "avatar"), ("alias" = String, Path, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, content_type = "image/*", body = Vec<u8>, description = "the variant"), (status = 206, content_type = "image/*", body = Vec<u8>, description = "a range of it"), (status = 304, description = "as the client has it"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
+pub(super) async fn preset(
+    State(wired): State<Wired>,
+    method: Method,
+    Params((name, file)): Params<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let presets = &wired.app.rules.presets;
+    let preset = presets.get(&name).ok_or_else(|| ApiError::unknown_preset(&name, presets.keys()))?;
+    variant(&wired, &method, &headers, Alias::asked(&file), (preset.asked(), preset.format())).await
+}
+
+/// Serves a variant in a format, or in the one that is chosen for this client.
+async fn variant(
+    wired: &Wired,
+    method: &Method,
+    headers: &HeaderMap,
+    alias: Alias,
+    (asked, format): (&Asked, Option<OutputFormat>),
+) -> Result<Response, ApiError> {
+    let Some(format) = format else {
+        let mut response = negotiated(wired, method, headers, alias, asked).await?;
+        response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
+        return Ok(response);
+    };
+    let Wired { app, hot, .. } = wired;
+    let variant = match asked.variant(format) {
+        Ok(variant) => variant,
+        Err(error) => {
+            app.originals.by_alias(&alias).await?;
+            return Err(ServiceError::from(error).into());
+        }
     };
     let key = (alias, variant.key());
     if let Some(copy) = hot.get(&key, |id| app.cache.touch(id)) {
-        return copy.answer(&method, &headers).await;
+        return copy.answer(method, headers).await;
     }
     let deadline = app.pool.deadline();
     let (original, ticket) = app.originals.with_ticket(&key.0).await?;
     let copy = ticket.map(|ticket| (&key, ticket));
-    if original.is_already(&variant) {
-        return original::serve(&wired, &method, &headers, &original, copy).await;
+    let wanted = Wanted { method, headers, original: &original, variant: &variant, copy, deadline };
+    serve(wired, &wanted, None).await
+}
+
+/// The variant in the format that is chosen for this client.
+async fn negotiated(
+    wired: &Wired,
+    method: &Method,
+    headers: &HeaderMap,
+    alias: Alias,
+    asked: &Asked,
+) -> Result<Response, ApiError> {
+    let Wired { app, hot, .. } = wired;
+    let deadline = app.pool.deadline();
+    let (original, ticket) = app.originals.with_ticket(&alias).await?;
+    let auto::Chosen { variant, answer } = auto::choose(app, headers, &original, asked, deadline).await?;
+    let key = (alias, variant.key());
+    if let Some(copy) = hot.get(&key, |id| app.cache.touch(id)) {
+        return copy.answer(method, headers).await;
     }
-    let asked = Asked { method: &method, headers: &headers, original: &original, variant: &variant, copy, deadline };
+    let copy = ticket.map(|ticket| (&key, ticket));
+    let wanted = Wanted { method, headers, original: &original, variant: &variant, copy, deadline };
+    serve(wired, &wanted, answer).await
+}
+
+/// The answer to a request for this variant; `answered` is what the service has said to it already.
+async fn serve(wired: &Wired, wanted: &Wanted<'_>, mut answered: Option<Answer>) -> Result<Response, ApiError> {
+    let Wanted { method, headers, original, variant, copy, .. } = *wanted;
+    if original.is_already(variant) {
+        return original::serve(wired, method, headers, original, copy).await;
+    }
     // A variant whose file was lost is made again. Twice: one that was made may be evicted before it is read.
     for _ in 0..3 {
-        if let Some(response) = served(&wired, &asked).await? {
+        if let Some(response) = served(wired, wanted, answered.take()).await? {
             return Ok(response);
         }
     }
@@ -121,10 +220,14 @@ pub(super) async fn process(
 }
 
 /// The answer to a request for this variant; `None` when a file was lost, which is forgotten then.
-async fn served(wired: &Wired, asked: &Asked<'_>) -> Result<Option<Response>, ApiError> {
-    let Asked { method, headers, original, variant, copy, deadline } = *asked;
+async fn served(wired: &Wired, wanted: &Wanted<'_>, answered: Option<Answer>) -> Result<Option<Response>, ApiError> {
+    let Wanted { method, headers, original, variant, copy, deadline } = *wanted;
     let app = &wired.app;
-    let (lost, response) = match app.process.answer(original, variant.clone(), deadline).await? {
+    let answered = match answered {
+        Some(answer) => answer,
+        None => app.process.answer(original, variant.clone(), deadline).await?,
+    };
+    let (lost, response) = match answered {
         Answer::Made(made) => {
             let representation = representation(variant, &made);
             let mut missing = false;
@@ -168,7 +271,7 @@ async fn body(
     copy: Option<(&Key, Ticket, &Representation)>,
     missing: &mut bool,
 ) -> Result<Body, ApiError> {
-    let Wired { app, hot } = wired;
+    let Wired { app, hot, .. } = wired;
     // A copy is kept of what is small enough, and read for it whole. Of a range only those bytes are read.
     let copy = copy.filter(|(.., of)| of.size_bytes <= hot.largest() && range == (0..of.size_bytes));
     let bytes = match &made.bytes {

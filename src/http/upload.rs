@@ -9,9 +9,10 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
-    error::ApiError,
+    error::{ApiError, Problem},
     form::{self, Form},
 };
 use crate::{
@@ -30,22 +31,36 @@ pub(super) const MAX_FILES: usize = 10;
 /// The name of the parts that are files.
 const FILES: &str = "images[]";
 
+/// The form of an upload.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it says what the form has; the parts are read as they stream")]
+pub(super) struct UploadForm {
+    /// 1 to 10 files.
+    #[schema(rename = "images[]", value_type = Vec<String>, format = Binary, min_items = 1, max_items = 10)]
+    images: Vec<Vec<u8>>,
+}
+
 /// A plain answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Message {
     pub(super) msg: &'static str,
 }
 
 /// The answer to an upload. The keys stand in alphabetical order, as everywhere.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Uploaded {
     files: Vec<UploadedFile>,
     msg: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+/// One of them.
+#[derive(Debug, Serialize, ToSchema)]
 struct UploadedFile {
+    /// The secret that deletes the name: told once.
+    #[schema(example = "JFvFhqJA98")]
     delete_token: String,
+    /// The name of the picture.
+    #[schema(value_type = String, example = "lkWZDRvugm.jpg")]
     file: Alias,
 }
 
@@ -59,6 +74,13 @@ pub(super) fn created(named: Vec<Named>) -> (StatusCode, Json<Uploaded>) {
 }
 
 /// Uploads 1 to 10 pictures.
+#[utoipa::path(
+    post,
+    path = "/image",
+    tag = "pictures",
+    request_body(content = UploadForm, content_type = "multipart/form-data"),
+    responses((status = 201, body = Uploaded, description = "stored; names and tokens in the order of the parts"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
 pub(super) async fn upload(
     State(app): State<Arc<App>>,
     headers: HeaderMap,

@@ -10,6 +10,13 @@ pub enum Op {
     Orient(Orientation),
     /// Keep a part of it, which must lie inside.
     Crop(Rect),
+    /// Keep the largest part with the aspect of this size, which has no side of 0.
+    CropAspect {
+        /// Width to height.
+        aspect: Size,
+        /// Where that part lies.
+        at: Anchor,
+    },
     /// Reduce; never enlarges.
     Resize {
         /// To which size.
@@ -63,8 +70,8 @@ impl Op {
 pub enum Target {
     /// The largest size of the picture's own aspect inside this box.
     Fit(Size),
-    /// The smallest size of the picture's own aspect that covers this box, and then the middle of it.
-    Cover(Size),
+    /// The smallest size of the picture's own aspect that covers this box, and then the part of it that lies there.
+    Cover(Size, Anchor),
     /// This size, whatever becomes of the aspect.
     Fill(Size),
 }
@@ -74,24 +81,57 @@ impl Target {
     #[must_use]
     pub const fn frame(self) -> Size {
         match self {
-            Self::Fit(frame) | Self::Cover(frame) | Self::Fill(frame) => frame,
+            Self::Fit(frame) | Self::Cover(frame, _) | Self::Fill(frame) => frame,
         }
     }
 
     /// The size to resize a picture of `size` to, and the part of that to keep. No side grows.
     #[must_use]
     pub fn of(self, size: Size) -> (Size, Rect) {
-        let resized = match self {
-            Self::Fit(frame) => size.fit_inside(frame),
-            Self::Cover(frame) => size.cover(frame),
-            Self::Fill(frame) => Size::new(size.width.min(frame.width), size.height.min(frame.height)),
+        match self {
+            Self::Fit(frame) => {
+                let resized = size.fit_inside(frame);
+                (resized, Rect::whole(resized))
+            }
+            Self::Cover(frame, at) => {
+                let resized = size.cover(frame);
+                let kept = Size::new(resized.width.min(frame.width), resized.height.min(frame.height));
+                (resized, at.part(resized, kept))
+            }
+            Self::Fill(frame) => {
+                let resized = Size::new(size.width.min(frame.width), size.height.min(frame.height));
+                (resized, Rect::whole(resized))
+            }
+        }
+    }
+}
+
+/// Where the part of a picture lies that is kept, along each side: 0 is its beginning, [`Anchor::END`] its end. Whole numbers, so that
+/// every machine keeps the same part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Anchor {
+    /// Along a row.
+    pub x: u32,
+    /// Along a column.
+    pub y: u32,
+}
+
+impl Anchor {
+    /// The end of a side.
+    pub const END: u32 = 1 << 16;
+
+    /// The middle.
+    pub const CENTRE: Self = Self { x: Self::END / 2, y: Self::END / 2 };
+
+    /// The part of this size of a picture of size `whole`, which is no smaller: what is left over stands on both sides of it by where the
+    /// anchor is, the floor in front.
+    #[must_use]
+    pub fn part(self, whole: Size, kept: Size) -> Rect {
+        let along = |whole: u32, kept: u32, at: u32| {
+            let over = u64::from(whole.saturating_sub(kept));
+            u32::try_from(over * u64::from(at.min(Self::END)) / u64::from(Self::END)).unwrap_or(0)
         };
-        let kept = match self {
-            Self::Cover(frame) => Size::new(resized.width.min(frame.width), resized.height.min(frame.height)),
-            Self::Fit(_) | Self::Fill(_) => resized,
-        };
-        let (x, y) = ((resized.width - kept.width) / 2, (resized.height - kept.height) / 2);
-        (resized, Rect { x, y, size: kept })
+        Rect { x: along(whole.width, kept.width, self.x), y: along(whole.height, kept.height, self.y), size: kept }
     }
 }
 
@@ -181,6 +221,38 @@ impl Size {
         }
     }
 
+    /// A frame that this size fits inside with no more than so many pixels; itself where it has no more.
+    #[must_use]
+    pub fn within(self, area_px: u32) -> Self {
+        let (pixels, area) = (self.pixels(), u64::from(area_px));
+        if pixels <= area {
+            return self;
+        }
+        // Each side by the root of what is too much, floored: `width' * height'` is no more than the area.
+        let side = |side: u32| {
+            let squared = u128::from(side) * u128::from(side) * u128::from(area) / u128::from(pixels.max(1));
+            u32::try_from(squared.isqrt()).unwrap_or(side).max(1)
+        };
+        Self::new(side(self.width), side(self.height))
+    }
+
+    /// The largest size of this aspect in a picture of this size: a side is whole, the other the floor of what it comes to, at least 1.
+    /// All of it for an aspect with a side of 0.
+    #[must_use]
+    pub fn aspect(self, aspect: Self) -> Self {
+        let [width, height, across, down] = [self.width, self.height, aspect.width, aspect.height].map(u64::from);
+        if aspect.pixels() == 0 {
+            return self;
+        }
+        // No side grows, so neither is too long for a side.
+        let side = |long: u64, whole: u32| u32::try_from(long).unwrap_or(whole).clamp(1, whole.max(1));
+        if width * down >= height * across {
+            Self::new(side(height * across / down, self.width), self.height)
+        } else {
+            Self::new(self.width, side(width * down / across, self.height))
+        }
+    }
+
     /// This size, reduced as far as it still covers `frame`: one side becomes the frame's, the other the floor of its
     /// scaled length, but no less than the frame's. Unchanged where a side does not reach the frame, or a side of the frame is 0.
     #[must_use]
@@ -229,14 +301,57 @@ mod tests {
 
     #[test]
     fn covering_fills_the_frame_with_the_middle() {
-        let (resized, kept) = Target::Cover(Size::new(100, 100)).of(Size::new(400, 300));
+        let cover = |width, height| Target::Cover(Size::new(width, height), Anchor::CENTRE);
+        let (resized, kept) = cover(100, 100).of(Size::new(400, 300));
         assert_eq!((resized, kept), (Size::new(133, 100), Rect { x: 16, y: 0, size: Size::new(100, 100) }));
-        let (resized, kept) = Target::Cover(Size::new(10, 200)).of(Size::new(400, 300));
+        let (resized, kept) = cover(10, 200).of(Size::new(400, 300));
         assert_eq!((resized, kept), (Size::new(266, 200), Rect { x: 128, y: 0, size: Size::new(10, 200) }));
         // A picture that does not reach is cropped where it is over, and not enlarged.
-        let (resized, kept) = Target::Cover(Size::new(500, 100)).of(Size::new(400, 300));
+        let (resized, kept) = cover(500, 100).of(Size::new(400, 300));
         assert_eq!((resized, kept), (Size::new(400, 300), Rect { x: 0, y: 100, size: Size::new(400, 100) }));
         assert_eq!(Target::Fill(Size::new(100, 500)).of(Size::new(400, 300)).0, Size::new(100, 300));
+    }
+
+    #[test]
+    fn what_is_kept_lies_where_the_anchor_is() {
+        let (whole, kept) = (Size::new(400, 300), Size::new(101, 100));
+        let at = |x, y| {
+            let part = Anchor { x, y }.part(whole, kept);
+            assert!(part.is_inside(whole));
+            (part.x, part.y)
+        };
+        assert_eq!(at(0, 0), (0, 0));
+        assert_eq!(at(Anchor::END, Anchor::END), (299, 200));
+        assert_eq!(at(u32::MAX, Anchor::END / 4), (299, 50));
+        assert_eq!(Anchor::CENTRE.part(whole, kept), Rect { x: 149, y: 100, size: kept });
+        assert_eq!(Anchor::CENTRE.part(kept, kept), Rect::whole(kept));
+    }
+
+    #[test]
+    fn an_aspect_takes_as_much_as_there_is() {
+        let aspect = |width, height, across, down| {
+            let kept = Size::new(width, height).aspect(Size::new(across, down));
+            (kept.width, kept.height)
+        };
+        assert_eq!(aspect(400, 300, 1, 1), (300, 300));
+        assert_eq!(aspect(400, 300, 16, 9), (400, 225));
+        assert_eq!(aspect(400, 300, 1600, 900), (400, 225));
+        assert_eq!(aspect(400, 300, 4, 3), (400, 300));
+        assert_eq!(aspect(3, 1000, 65_535, 1), (3, 1));
+        assert_eq!(aspect(1000, 3, 1, 65_535), (1, 3));
+        assert_eq!(aspect(u32::MAX, u32::MAX, 65_535, 65_534), (u32::MAX, 4_294_901_758));
+        assert_eq!(aspect(7, 5, 0, 1), (7, 5));
+    }
+
+    #[test]
+    fn an_area_is_a_frame() {
+        assert_eq!(Size::new(400, 300).within(30_000), Size::new(200, 150));
+        assert_eq!(Size::new(400, 300).within(120_000), Size::new(400, 300));
+        for area in [1, 2, 7, 100, 119_999] {
+            let fitted = Size::new(400, 300).fit_inside(Size::new(400, 300).within(area));
+            assert!(fitted.pixels() <= u64::from(area).max(1), "{area}: {fitted}");
+        }
+        assert_eq!(Size::new(u32::MAX, 1).within(100).height, 1);
     }
 
     #[test]

@@ -372,7 +372,7 @@ pub fn divisor(ops: &[Op], whole: Size) -> u32 {
                 return LEAST_RATIOS.into_iter().find(fits).map_or(1, |(by, _)| by);
             }
             Op::Blur { sigma } => return gaussian::divisor(f64::from(sigma)),
-            Op::Crop(_) | Op::Sharpen { .. } | Op::Colour(_) => return 1,
+            Op::Crop(_) | Op::CropAspect { .. } | Op::Sharpen { .. } | Op::Colour(_) => return 1,
         }
     }
     1
@@ -393,7 +393,9 @@ pub fn bears(ops: &[Op], whole: Size, divisor: u32) -> bool {
                 let enough = |from: u32, to: u32| to > 0 && u64::from(from) * 16 >= u64::from(to).saturating_mul(least);
                 return enough(size.width, resized.width) && enough(size.height, resized.height);
             }
-            Op::Crop(_) | Op::Blur { .. } | Op::Sharpen { .. } | Op::Colour(_) => return false,
+            Op::Crop(_) | Op::CropAspect { .. } | Op::Blur { .. } | Op::Sharpen { .. } | Op::Colour(_) => {
+                return false;
+            }
         }
     }
     false
@@ -407,7 +409,7 @@ const LEAST_RATIOS: [(u32, u64); 3] = [(8, 30), (4, 30), (2, 24)];
 /// Whether the picture that comes of `ops` has nothing that chroma of half its rows and columns would lose: it was blurred last.
 #[must_use]
 pub fn is_smooth(ops: &[Op]) -> bool {
-    let last = ops.iter().rev().find(|op| !matches!(op, Op::Orient(_) | Op::Crop(_)));
+    let last = ops.iter().rev().find(|op| !matches!(op, Op::Orient(_) | Op::Crop(_) | Op::CropAspect { .. }));
     matches!(last, Some(Op::Blur { sigma }) if f64::from(*sigma) >= gaussian::HALVED_MIN)
 }
 

@@ -10,7 +10,7 @@ use super::{
     AliasRecord, Garbage, NewAlias, OriginalRecord, ProxyRecord, Removal, Repo, RepoError, UploadKey, VariantRecord,
     VariantRow, record::KeptVariant,
 };
-use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
+use crate::domain::{Alias, DeleteToken, Hash, Looks, VariantKey};
 
 /// Metadata in maps. Nothing survives the process.
 #[derive(Debug, Default)]
@@ -36,6 +36,7 @@ struct Original {
     next: u64,
     variants: BTreeMap<VariantKey, KeptVariant>,
     proxy: Option<ProxyRecord>,
+    looks: Option<Looks>,
 }
 
 impl MemoryRepo {
@@ -65,7 +66,14 @@ impl Tables {
         let hash = new.hash;
         let original = self.originals.entry(hash).or_insert_with(|| {
             self.uploads.insert(new.original.upload, hash);
-            Original { record: new.original, aliases: Vec::new(), next: 0, variants: BTreeMap::new(), proxy: None }
+            Original {
+                record: new.original,
+                aliases: Vec::new(),
+                next: 0,
+                variants: BTreeMap::new(),
+                proxy: None,
+                looks: None,
+            }
         });
         let sequence = original.next;
         original.next += 1;
@@ -220,6 +228,17 @@ impl Repo for MemoryRepo {
         let tables = self.tables()?;
         let with_one = tables.originals.iter().filter(|(_, original)| original.proxy.is_some());
         Ok(with_one.map(|(hash, _)| *hash).filter(|hash| hash.as_bytes()[0] == first).collect())
+    }
+
+    async fn add_looks(&self, hash: &Hash, looks: Looks) -> Result<bool, RepoError> {
+        let mut tables = self.tables()?;
+        let Some(original) = tables.originals.get_mut(hash) else { return Ok(false) };
+        original.looks = Some(looks);
+        Ok(true)
+    }
+
+    async fn looks(&self, hash: &Hash) -> Result<Option<Looks>, RepoError> {
+        Ok(self.tables()?.originals.get(hash).and_then(|original| original.looks.clone()))
     }
 
     async fn garbage(&self, after: Option<Hash>, limit: usize) -> Result<Vec<Garbage>, RepoError> {

@@ -8,7 +8,7 @@
 //! else one `pread` of some kilobytes each, as short as the hand-over to another thread would be. They wait for the
 //! writer only while it puts a batch into memory, never for an fsync.
 //!
-//! Layout below the data directory: `lock`, `journal`, `meta/` (sled), and `meta.damaged-<secs>` or
+//! Layout below the data directory: `lock`, `journal`, `meta/` (sled), `reserve` (blocks held back), and `meta.damaged-<secs>` or
 //! `journal.damaged-<secs>`, put aside and never deleted.
 
 use std::{
@@ -27,12 +27,13 @@ use super::{
     journal::JournalError,
     record::{KeptVariant, decode},
 };
-use crate::domain::{Alias, DeleteToken, Hash, VariantKey};
+use crate::domain::{Alias, DeleteToken, Hash, Looks, VariantKey};
 
 mod decide;
 mod index;
 mod open;
 pub mod pictrs;
+mod reserve;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -277,6 +278,17 @@ impl Repo for SledRepo {
 
     async fn proxy(&self, hash: &Hash) -> Result<Option<ProxyRecord>, RepoError> {
         self.row(&rows::proxy_key(hash))?.map(|value| decode("proxies", &value)).transpose()
+    }
+
+    async fn add_looks(&self, hash: &Hash, looks: Looks) -> Result<bool, RepoError> {
+        let Answer::Recorded(recorded) = self.submit(Request::AddLooks { hash: *hash, looks }).await? else {
+            return Err(Answer::unexpected());
+        };
+        Ok(recorded)
+    }
+
+    async fn looks(&self, hash: &Hash) -> Result<Option<Looks>, RepoError> {
+        self.row(&rows::looks_key(hash))?.map(|value| decode("looks", &value)).transpose()
     }
 
     async fn remove_proxies(&self, hashes: Vec<Hash>) -> Result<(), RepoError> {

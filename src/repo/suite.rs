@@ -1,7 +1,9 @@
 //! The contract of [`Repo`]: every backend calls [`passes`] on an empty repo, which it closes.
 
 use super::{NewAlias, OriginalRecord, ProxyRecord, Removal, Repo, RepoError, UploadKey, VariantRecord, VariantRow};
-use crate::domain::{Alias, DeleteToken, Details, Filter, Format, Hash, OutputFormat, Variant, VariantKey};
+use crate::domain::{
+    Alias, DeleteToken, Details, Filter, Format, Hash, Looks, OutputFormat, Saliency, Variant, VariantKey,
+};
 
 /// The hash whose first bytes are `n`.
 pub(crate) fn hash(n: u32) -> Hash {
@@ -64,6 +66,7 @@ pub(crate) async fn passes(repo: &dyn Repo) {
     variants_belong_to_their_original(repo).await;
     variants_are_listed_and_their_uses_noted(repo).await;
     proxies_belong_to_their_original(repo).await;
+    looks_belong_to_their_original(repo).await;
     one_upload_two_originals(repo).await;
     names_of_every_kind(repo).await;
     closing(repo).await;
@@ -221,6 +224,28 @@ async fn variants_are_listed_and_their_uses_noted(repo: &dyn Repo) {
     assert!(repo.add_variant(&hash(6), &variant_key(6), variant(6)).await.unwrap());
     assert_eq!(listed().await[0], row(6, made_secs), "one that is made anew has not been asked for since");
     assert!(repo.purge(&far).await.unwrap().is_some());
+    repo.forget_garbage(vec![far]).await.unwrap();
+}
+
+async fn looks_belong_to_their_original(repo: &dyn Repo) {
+    let looks = |red| Looks {
+        blurhash: "L".to_owned(),
+        thumbhash: "T".to_owned(),
+        dominant: [red, 0, 0],
+        palette: vec![[red, 0, 0]],
+        opaque: true,
+        saliency: Saliency::new(1, &[red]),
+    };
+    assert!(!repo.add_looks(&hash(5), looks(1)).await.unwrap(), "the original is gone");
+    assert_eq!(repo.looks(&hash(5)).await.unwrap(), None);
+    let far = Hash::from_bytes([0xee; 32]);
+    repo.add_aliases(vec![NewAlias { hash: far, ..new("far.png", 60) }]).await.unwrap();
+    assert_eq!(repo.looks(&far).await.unwrap(), None);
+    assert!(repo.add_looks(&far, looks(1)).await.unwrap());
+    assert!(repo.add_looks(&far, looks(2)).await.unwrap());
+    assert_eq!(repo.looks(&far).await.unwrap(), Some(looks(2)), "the later one");
+    assert!(repo.purge(&far).await.unwrap().is_some());
+    assert_eq!(repo.looks(&far).await.unwrap(), None, "it goes with its original");
     repo.forget_garbage(vec![far]).await.unwrap();
 }
 

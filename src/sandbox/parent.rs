@@ -4,15 +4,16 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::child::Act;
 use super::wire::{self, Order, Reply};
-use super::{FAILED, Layer, Mode, Program, SandboxError};
+use super::{FAILED, Layer, Mode, Outcome, Program, SandboxError};
 use crate::codec::{self, Budget, CodecError, InputFormat};
-use crate::pixels::{Layout, Pixmap, Stop};
+use crate::pixels::{Layout, Pixmap, Stop, Stopped};
 
 /// How often the parent looks whether anybody still waits.
 const LOOK: Duration = Duration::from_millis(10);
@@ -35,6 +36,8 @@ pub struct Sandbox {
     program: Program,
     /// Those that were in force when the server started, in the order of [`Layer::ALL`].
     layers: [bool; 3],
+    /// What became of the children so far, in the order of [`Outcome::ALL`].
+    outcomes: [AtomicU64; Outcome::ALL.len()],
 }
 
 impl Sandbox {
@@ -71,14 +74,14 @@ impl Sandbox {
         let acts = Act::ALL.iter().filter(refused).map(|act| act.name()).collect::<Vec<_>>().join(", ");
         if layers == [true; 3] && acts.is_empty() {
             tracing::info!("AVIF, HEIC, JPEG XL and SVG are decoded in a sandbox");
-            return Ok(Self { program: program.clone(), layers });
+            return Ok(Self { program: program.clone(), layers, outcomes: Default::default() });
         }
         let fault = if layers == [true; 3] { SandboxError::Open { acts } } else { SandboxError::Missing { missing } };
         if mode == Mode::On {
             return Err(fault);
         }
         tracing::warn!("AVIF, HEIC, JPEG XL and SVG are decoded in processes of their own, but {fault}");
-        Ok(Self { program: program.clone(), layers })
+        Ok(Self { program: program.clone(), layers, outcomes: Default::default() })
     }
 
     /// The picture in the file, as [`codec::decode`] gives it, by a child of its own. That is killed at the deadline, and when the
@@ -89,6 +92,21 @@ impl Sandbox {
     /// [`CodecError::NoDecoder`] when there is none.
     pub fn decode(&self, bytes: &[u8], budget: &Budget, stop: &Stop) -> Result<Pixmap, CodecError> {
         let format = codec::sniff(bytes).ok_or(CodecError::NotAnImage)?;
+        let decoded = self.decode_as(format, bytes, budget, stop);
+        let outcome = outcome(&decoded, stop);
+        for (count, _) in self.outcomes.iter().zip(Outcome::ALL).filter(|(_, one)| *one == outcome) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        decoded
+    }
+
+    /// What became of the children so far, in the order of [`Outcome::ALL`].
+    #[must_use]
+    pub fn outcomes(&self) -> [u64; Outcome::ALL.len()] {
+        self.outcomes.each_ref().map(|count| count.load(Ordering::Relaxed))
+    }
+
+    fn decode_as(&self, format: InputFormat, bytes: &[u8], budget: &Budget, stop: &Stop) -> Result<Pixmap, CodecError> {
         let broken = |error: io::Error| CodecError::NoDecoder { cause: error.to_string() };
         let order = Order::new(bytes.len() as u64, self.layers, budget);
         let order = wire::framed(&order).map_err(|error| broken(error.into()))?;
@@ -121,6 +139,22 @@ impl Sandbox {
                 }
             }
         }
+    }
+}
+
+/// What became of the child that gave this.
+fn outcome(decoded: &Result<Pixmap, CodecError>, stop: &Stop) -> Outcome {
+    let Err(error) = decoded else { return Outcome::Done };
+    if matches!(error, CodecError::Crashed { .. }) {
+        Outcome::Crashed
+    } else if matches!(error, CodecError::NoDecoder { .. }) {
+        Outcome::NotStarted
+    } else if !matches!(error, CodecError::TimedOut) {
+        Outcome::Refused
+    } else if stop.check() == Err(Stopped::Dropped) {
+        Outcome::Stopped
+    } else {
+        Outcome::TimedOut
     }
 }
 

@@ -245,11 +245,24 @@ mod tests {
             house.row(first).await;
         }
         house.row(201).await;
-        for first in 1..=200 {
-            house.repo.purge(&hash(first)).await.unwrap();
+        let purge = async |range: std::ops::RangeInclusive<u8>| {
+            for first in range {
+                house.repo.purge(&hash(first)).await.unwrap();
+            }
+        };
+        // What is due comes behind more than a batch of what is not.
+        purge(101..=200).await;
+        let until_secs = now_secs();
+        while now_secs() == until_secs {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        purge(1..=100).await;
         house.cleanup.collect(0).await.unwrap();
         assert_eq!(house.repo.garbage(None, 999).await.unwrap().len(), 200);
+        house.cleanup.collect(until_secs).await.unwrap();
+        let left = house.repo.garbage(None, 999).await.unwrap();
+        assert_eq!(left.iter().map(|piece| piece.hash).collect::<Vec<_>>(), (1..=100).map(hash).collect::<Vec<_>>());
+        assert_eq!(house.listed().await.len(), 100 * House::all_of(1).len());
         house.cleanup.collect(u64::MAX).await.unwrap();
         assert!(house.repo.garbage(None, 9).await.unwrap().is_empty() && house.listed().await.is_empty());
     }

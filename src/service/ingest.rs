@@ -7,13 +7,15 @@ use sha2::{Digest as _, Sha256};
 use super::{
     ServiceError,
     locks::HashLocks,
+    looks::{self, Looking},
     now_secs,
     pool::{Class, Pool},
     proxies::{New, Proxies, Proxy},
 };
 use crate::{
-    codec::{self, Budget},
-    domain::{Alias, DeleteToken, Details, Hash, OutputFormat},
+    codec::{self, Budget, Decoded},
+    domain::{Alias, DeleteToken, Details, Hash, Looks, OutputFormat},
+    pixels::{Engines, Stop},
     repo::{NewAlias, OriginalRecord, Repo, UploadKey},
     sandbox::{self, Sandbox},
     store::{Staged, Staging, StagingError, StagingFile, Store, StoreKey},
@@ -54,6 +56,7 @@ pub struct Prepared {
     delete_token: Option<DeleteToken>,
     content: Content,
     proxy: Option<New>,
+    looks: Option<Looks>,
 }
 
 impl Prepared {
@@ -93,6 +96,7 @@ struct Processed {
     staged: Staged,
     /// Of the pixels that were seen on the way.
     proxy: Option<New>,
+    looks: Option<Looks>,
 }
 
 /// A named picture: what the client gets.
@@ -113,6 +117,8 @@ pub struct Ingest {
     pool: Arc<Pool>,
     locks: Arc<HashLocks>,
     proxies: Arc<Proxies>,
+    engines: Arc<Engines>,
+    looking: Arc<Looking>,
 }
 
 impl Ingest {
@@ -125,8 +131,9 @@ impl Ingest {
         pool: Arc<Pool>,
         locks: Arc<HashLocks>,
         proxies: Arc<Proxies>,
+        (engines, looking): (Arc<Engines>, Arc<Looking>),
     ) -> Self {
-        Self { options, staging, store, repo, pool, locks, proxies }
+        Self { options, staging, store, repo, pool, locks, proxies, engines, looking }
     }
 
     /// Largest file that is taken in.
@@ -154,10 +161,10 @@ impl Ingest {
             && let Some(record) = self.repo.original(&hash).await?
         {
             let content = Content::Known { upload, rules };
-            return Ok(Prepared { hash, record, alias, delete_token: None, content, proxy: None });
+            return Ok(Prepared { hash, record, alias, delete_token: None, content, proxy: None, looks: None });
         }
-        let Processed { hash, record, staged, proxy } = self.process(upload, key, rules).await?;
-        Ok(Prepared { hash, record, alias, delete_token: None, content: Content::Staged(staged), proxy })
+        let Processed { hash, record, staged, proxy, looks } = self.process(upload, key, rules).await?;
+        Ok(Prepared { hash, record, alias, delete_token: None, content: Content::Staged(staged), proxy, looks })
     }
 
     /// Names all of `prepared`, in one transaction, after their files are durable.
@@ -175,6 +182,8 @@ impl Ingest {
     async fn put_and_name(&self, mut prepared: Vec<Prepared>) -> Result<Vec<Named>, ServiceError> {
         let proxies: Vec<(Hash, New)> =
             prepared.iter_mut().filter_map(|one| Some((one.hash, one.proxy.take()?))).collect();
+        let looks: Vec<(Hash, Looks)> =
+            prepared.iter_mut().filter_map(|one| Some((one.hash, one.looks.take()?))).collect();
         let held = self.locks.lock(prepared.iter().map(|one| one.hash)).await;
         let mut put = Vec::new();
         let mut named = Vec::with_capacity(prepared.len());
@@ -186,6 +195,15 @@ impl Ingest {
         drop(held);
         for (hash, proxy) in proxies {
             self.proxies.keep(hash, proxy);
+        }
+        // Not waited for: it need not be there when the upload is answered.
+        if !looks.is_empty() {
+            let looking = Arc::clone(&self.looking);
+            tokio::spawn(async move {
+                for (hash, looks) in looks {
+                    looking.keep(&hash, looks).await;
+                }
+            });
         }
         Ok(named)
     }
@@ -239,7 +257,7 @@ impl Ingest {
     /// Decodes, strips and converts on the processing pool; returns what is to be stored, staged.
     async fn process(&self, upload: Arc<Staged>, key: UploadKey, rules: Rules) -> Result<Processed, ServiceError> {
         let (staging, options) = (Arc::clone(&self.staging), self.options.clone());
-        let proxies = Arc::clone(&self.proxies);
+        let (proxies, engines) = (Arc::clone(&self.proxies), Arc::clone(&self.engines));
         let size_bytes = upload.size_bytes();
         let head = upload.head(HEAD_BYTES).await.map_err(unreadable(&upload))?;
         let decoded_bytes = match codec::peak_bytes(&head) {
@@ -267,14 +285,17 @@ impl Ingest {
                 let apart = decoder.as_ref().map(|decoder| decoder as codec::Apart<'_>);
                 let (ingested, seen) = match rules {
                     Rules::Validate => {
-                        codec::ingest_seeing(bytes, options.convert, |details| proxies.scale(details), apart, &budget)?
+                        let wanted = |details: &Details| proxies.scale(details).or_else(|| looks::scale(details));
+                        codec::ingest_seeing(bytes, options.convert, wanted, apart, &budget)?
                     }
                     Rules::Trust => (codec::accept_by(bytes, apart, &budget)?, None),
                 };
-                let proxy = seen.map(Proxy::from).and_then(|proxy| proxies.hold(&proxy));
+                let looks = seen.as_ref().and_then(|seen| seen_looks(seen, &engines, stop));
+                let has_proxy = proxies.divisor(&ingested.details).is_some();
+                let proxy = seen.filter(|_| has_proxy).map(Proxy::from).and_then(|proxy| proxies.hold(&proxy));
                 let staged = staging.write_pieces_blocking(std::iter::once(ingested.stored.as_slice()))?;
                 let record = record(ingested.details, staged.size_bytes(), key);
-                Ok(Processed { hash: staged.hash(), record, staged, proxy })
+                Ok(Processed { hash: staged.hash(), record, staged, proxy, looks })
             })
             .await
     }
@@ -290,6 +311,15 @@ impl Ingest {
         let digest = Sha256::new().chain_update(bytes.as_bytes()).chain_update(rules).finalize();
         UploadKey(Hash::from_bytes(digest.into()))
     }
+}
+
+/// What a picture looks like; that it cannot be found now is no reason to refuse it.
+fn seen_looks(seen: &Decoded, engines: &Engines, stop: &Stop) -> Option<Looks> {
+    let looks = looks::see(seen, engines, stop);
+    if let Err(error) = &looks {
+        tracing::warn!(%error, "what a picture looks like was not found, and will be when somebody asks");
+    }
+    looks.ok()
 }
 
 fn unreadable(upload: &Staged) -> impl FnOnce(std::io::Error) -> StagingError {

@@ -9,7 +9,7 @@ use super::{
     tickets::{Ticket, Tickets},
 };
 use crate::{
-    domain::{Alias, DeleteToken, Format, Hash, OutputFormat, Variant},
+    domain::{Alias, DeleteToken, Finish, Format, Hash, OutputFormat, Variant},
     repo::{OriginalRecord, Removal, Repo},
     store::StoreKey,
 };
@@ -31,12 +31,15 @@ impl Original {
     }
 
     /// Whether the stored bytes are what `variant` asks for: a picture in that format, unchanged, with as many frames as it is to
-    /// have, and no quality asked for, which nobody knows of a file. Never for APNG: its media type is not the one that PNGs are served under.
+    /// have, and nothing asked of how it is encoded, which nobody knows of a file. Never for APNG: its media type is not the one that PNGs are served under.
     #[must_use]
     pub fn is_already(&self, variant: &Variant) -> bool {
         let (details, format) = (self.record.details, variant.format());
         let is_whole = format != OutputFormat::Apng && (details.frames == 1 || format.moves());
-        variant.filters().is_empty() && variant.quality().is_none() && details.format == format.format() && is_whole
+        variant.filters().is_empty()
+            && variant.finish() == Finish::default()
+            && details.format == format.format()
+            && is_whole
     }
 
     /// The name of its file, which is no alias: `<hash>.<extension>`.

@@ -1,7 +1,9 @@
 //! Variants: looked up, or made once however many ask.
 
+mod finish;
 mod ops;
 mod turn;
+mod view;
 
 use std::{
     sync::{
@@ -12,12 +14,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::{
-    ops::{form, ops},
+    finish::{Encoded, Target, encoding_bytes, finish},
+    ops::ops,
     turn::Turn,
 };
 use super::{
@@ -25,6 +27,7 @@ use super::{
     cache::{Cache, Found},
     flight::Flight,
     late::{Late, Reason, Waited},
+    looks::Looking,
     now_secs,
     originals::Original,
     pool::{Class, Pool, Reservation},
@@ -32,7 +35,7 @@ use super::{
     quota::{Quota, QuotaOptions},
 };
 use crate::{
-    codec::{self, Budget, Decoded, Encoders, Scale, Settings},
+    codec::{self, Budget, Decoded, Encoders, Scale},
     domain::{Format, Hash, OutputFormat, Variant, VariantKey},
     pixels::{Engines, Op, Orientation, Picture, Plan, PlanError, PlanLimits, Size, Stop, exec, plan},
     repo::VariantRecord,
@@ -43,10 +46,6 @@ use crate::{
 /// The most that decoding holds for a pixel of what is decoded whole: a progressive JPEG at 4:4:4 has 6 bytes of coefficients and 3 of
 /// colour, a 16-bit PNG 8 and 4.
 const DECODE_BYTES_A_PIXEL: u64 = 12;
-
-/// What the encoder of AVIF holds for a pixel at most: its planes, and what it makes of them. Measured: 8 bytes at 4:2:0, 13 at
-/// 4:4:4, and alpha is a picture of its own.
-const AVIF_BYTES_A_PIXEL: u64 = 24;
 
 /// The largest AVIF that is made: one of 4K took about 12 s on one thread of a small machine.
 pub const AVIF_MAX_PIXELS: u64 = 3840 * 2160;
@@ -83,6 +82,17 @@ pub struct Made {
     pub record: VariantRecord,
     /// The bytes themselves, when they were made just now.
     pub bytes: Option<Bytes>,
+}
+
+/// What is known of a variant that is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Described {
+    /// Of its file.
+    pub record: VariantRecord,
+    /// Its columns in pixels.
+    pub width: u32,
+    /// Its rows in pixels.
+    pub height: u32,
 }
 
 /// A variant to be made: upright, `plan` is for all of the picture and of `ops`.
@@ -136,6 +146,7 @@ pub struct Process {
     engines: Arc<Engines>,
     pool: Arc<Pool>,
     proxies: Arc<Proxies>,
+    looking: Arc<Looking>,
     quota: Quota,
     /// By picture, variant and how often all variants were dropped: who asks after that joins no computation that looked at a row before it.
     flight: Flight<(Hash, VariantKey, u64), Result<Made, ServiceError>>,
@@ -151,11 +162,11 @@ impl Process {
         cache: Arc<Cache>,
         engines: Arc<Engines>,
         pool: Arc<Pool>,
-        proxies: Arc<Proxies>,
+        (proxies, looking): (Arc<Proxies>, Arc<Looking>),
     ) -> Self {
         let late = Arc::new(Late::new(pool.workers()));
         let (flight, dropped, quota) = (Flight::default(), AtomicU64::new(0), Quota::new(options.quota));
-        Self { options, store, cache, engines, pool, proxies, quota, flight, dropped, late }
+        Self { options, store, cache, engines, pool, proxies, looking, quota, flight, dropped, late }
     }
 
     /// What a request for `variant` is answered with: the variant, but for an AVIF that is not there and not made within its
@@ -178,7 +189,7 @@ impl Process {
         if let Some(Found { record, bytes }) = self.cache.find(&original.hash, &key).await? {
             return Ok(Answer::Made(Made { key: stored, record, bytes }));
         }
-        let plan = self.plan(original, &ops(variant.filters()))?;
+        let plan = self.plan(original, &self.ops(original, &variant, deadline).await?)?;
         let size = plan.output();
         // Nothing could be answered instead.
         let is_patient = size.width.max(size.height) > codec::WEBP_MAX_SIDE;
@@ -207,10 +218,28 @@ impl Process {
         (self.late.len(), self.late.answered())
     }
 
+    /// What became of the processes that decoded, for uploads too, by name: see [`sandbox::Outcome`].
+    #[must_use]
+    pub fn decoders(&self) -> [(&'static str, u64); sandbox::Outcome::ALL.len()] {
+        sandbox::outcomes(self.options.sandbox.as_deref())
+    }
+
     /// Variants refused since the start because of [`QuotaOptions`]: those of one picture, and those of all.
     #[must_use]
     pub fn refused(&self) -> [u64; 2] {
         self.quota.refused()
+    }
+
+    /// What the engine does for the filters of the variant. Where the eye goes is looked for if one of them asks.
+    async fn ops(&self, original: &Original, variant: &Variant, deadline: Instant) -> Result<Vec<Op>, ServiceError> {
+        let details = original.record.details;
+        let looks = if variant.filters().iter().any(|filter| filter.is_smart()) {
+            Some(self.looking.of(original, deadline).await?)
+        } else {
+            None
+        };
+        let whole = Size::new(details.width, details.height);
+        Ok(ops(variant.filters(), whole, looks.as_ref().map(|looks| &looks.saliency)))
     }
 
     /// The plan for a picture upright, as decoders of everything but JPEG give it.
@@ -246,6 +275,21 @@ impl Process {
             Ok(made) => made.unwrap_or(Err(ServiceError::Panicked)),
             Err(_elapsed) => Err(self.pool.timed_out()),
         }
+    }
+
+    /// The variant as it was made, with its size in pixels; `None` when it was not.
+    ///
+    /// # Errors
+    /// A refusal of the plan, a fault of the repo; what looking for where the eye goes may answer.
+    pub async fn described(
+        &self,
+        original: &Original,
+        variant: &Variant,
+        deadline: Instant,
+    ) -> Result<Option<Described>, ServiceError> {
+        let Some(found) = self.cache.find(&original.hash, &variant.key()).await? else { return Ok(None) };
+        let Size { width, height } = self.plan(original, &self.ops(original, variant, deadline).await?)?.output();
+        Ok(Some(Described { record: found.record, width, height }))
     }
 
     /// Forgets a variant whose file was not found, so that the next request makes it again.
@@ -287,7 +331,8 @@ impl Process {
             return Ok(Made { key: stored, record, bytes });
         }
         self.quota.take(&original.hash)?;
-        let (hash, ops) = (original.hash, ops(variant.filters()));
+        let (_, deadline) = self.terms(&turn);
+        let (hash, ops) = (original.hash, self.ops(&original, &variant, deadline).await?);
         let wanted = self.proxy_for(&original, &ops);
         let found = match wanted {
             Some(divisor) => self.proxy(&original, &ops, divisor, &variant, &turn).await?,
@@ -363,12 +408,12 @@ impl Process {
         variant: &Variant,
         turn: Turn,
     ) -> Result<Encoded, ServiceError> {
-        let (engines, format) = (Arc::clone(&self.engines), variant.format());
-        let settings = self.options.encoders.of(format, variant.quality());
+        let engines = Arc::clone(&self.engines);
+        let target = Target::of(variant, &self.options.encoders);
         reservation
             .run(move |stop| {
                 let _share = turn.thread();
-                finish(proxy.picture, plan, &ops, format, settings, &engines, stop)
+                finish(proxy.picture, plan, &ops, target, &engines, stop)
             })
             .await
     }
@@ -437,8 +482,7 @@ impl Process {
         let key = work.original.key();
         let bytes = self.store.read(&key).await?.ok_or_else(|| ServiceError::FileMissing(key.to_string()))?;
         let (engines, options, work) = (Arc::clone(&self.engines), self.options.clone(), Arc::clone(work));
-        let format = work.variant.format();
-        let settings = options.encoders.of(format, work.variant.quality());
+        let target = Target::of(&work.variant, &options.encoders);
         let proxies = Arc::clone(&self.proxies);
         reservation
             .run(move |stop| {
@@ -446,10 +490,11 @@ impl Process {
                 let apart = decoder.as_ref().map(|decoder| decoder as codec::Apart<'_>);
                 let budget = Budget { deadline: stop.deadline(), ..options.budget };
                 if work.moves {
+                    let Target { format, settings, .. } = target;
                     let animated = codec::animate(&bytes, format, settings, &budget, |frame| {
                         let made = exec::run_all(&work.plan, (&frame).into(), &engines, stop)?;
                         let picture = made.into_iter().next().ok_or(ServiceError::Panicked)?;
-                        picture.into_pixmap().map_err(|_broken| ServiceError::Panicked)
+                        target.laid(picture.into_pixmap().map_err(|_broken| ServiceError::Panicked)?)
                     });
                     return Ok(Some((Encoded::from(animated?), None)));
                 }
@@ -461,48 +506,10 @@ impl Process {
                 };
                 drop(bytes);
                 let proxy = proxy.and_then(|proxy| proxies.hold(&proxy));
-                Ok(Some((finish(picture, plan, &work.ops, format, settings, &engines, stop)?, proxy)))
+                Ok(Some((finish(picture, plan, &work.ops, target, &engines, stop)?, proxy)))
             })
             .await
     }
-}
-
-/// A variant as it leaves the pool.
-struct Encoded {
-    bytes: Bytes,
-    etag: Hash,
-}
-
-impl From<Vec<u8>> for Encoded {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self { etag: Hash::from_bytes(Sha256::digest(&bytes).into()), bytes: bytes.into() }
-    }
-}
-
-/// What encoding the result of the plan holds at its peak.
-fn encoding_bytes(plan: &Plan, variant: &Variant) -> u64 {
-    let avif_bytes = if variant.format() == OutputFormat::Avif { AVIF_BYTES_A_PIXEL } else { 0 };
-    plan.output().pixels() * (avif_bytes + 4)
-}
-
-/// Runs the plan on the picture and encodes what comes out.
-fn finish(
-    picture: Picture,
-    plan: Plan,
-    ops: &[Op],
-    format: OutputFormat,
-    settings: Settings,
-    engines: &Engines,
-    stop: &Stop,
-) -> Result<Encoded, ServiceError> {
-    let plan = plan.with_form(form(&picture, ops, format, settings));
-    if plan.is_identity() {
-        return Ok(Encoded::from(codec::encode_picture(&picture, format, settings)?));
-    }
-    let mut made = exec::run_all(&plan, (&picture).into(), engines, stop)?;
-    drop(picture);
-    let picture = made.pop().ok_or(ServiceError::Panicked)?;
-    Ok(Encoded::from(codec::encode_picture(&picture, format, settings)?))
 }
 
 /// The plan of `ops` for a picture that comes as its proxy.

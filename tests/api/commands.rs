@@ -134,6 +134,7 @@ fn every_command_has_its_help() {
         ("export", &["--files", "<FOLDER>"]),
         ("import", &["--list", "<FOLDER>", "exit code"]),
         ("process", &["<IN>", "<OPS>", "<OUT>", "--backend"]),
+        ("sign", &["<PATH>", "--expires-in", "--signing-key-file"]),
         ("completions", &["bash", "zsh", "fish"]),
         ("man", &["[COMMAND]"]),
     ] {

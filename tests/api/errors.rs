@@ -14,7 +14,6 @@ use crate::{
 async fn unknown_paths_are_not_found() {
     let app = App::start().await;
     for path in [
-        "/",
         "/image/",
         "/unknown",
         "/image/unknown/x",
@@ -57,6 +56,9 @@ async fn every_wrong_method_on_a_known_path_says_which_are_right() {
         ("/internal/purge", &["POST"]),
         ("/internal/aliases", &["GET"]),
         ("/internal/filename", &["GET"]),
+        ("/internal/overview", &["GET"]),
+        ("/", &["GET", "HEAD"]),
+        ("/ui/page.css", &["GET", "HEAD"]),
         ("/healthz", &["GET"]),
         ("/readyz", &["GET"]),
         ("/metrics", &["GET", "HEAD"]),

@@ -23,7 +23,11 @@ fn samples(page: &str) -> BTreeMap<String, f64> {
         } else {
             let (sample, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line:?} is no sample"));
             let name = sample.split('{').next().unwrap();
-            assert!(typed.contains_key(name), "{line}: its type is not told");
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
+            let is_told = family.map_or(typed.contains_key(name), |family| {
+                typed.get(family).is_some_and(|kind| *kind == "histogram") || typed.contains_key(name)
+            });
+            assert!(is_told, "{line}: its type is not told");
             assert!(name.starts_with("glimt_"), "{line}");
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{line}");
             if sample != name {
@@ -91,6 +95,35 @@ async fn a_variant_that_is_made_is_counted_once() {
 }
 
 #[tokio::test]
+async fn times_are_counted_by_what_a_request_is_for_also_of_those_in_front_of_the_router() {
+    let app = App::start().await;
+    let uploaded = app.upload(&jpeg(1, 300, 200)).await;
+    for _ in 0..5 {
+        app.process("png", &uploaded.file, "thumbnail=64").await;
+    }
+    let found = scraped(&app).await;
+    let of = |part: &str, route: &str| found[&format!("glimt_request_seconds_{part}{{route=\"{route}\"}}")];
+    assert_eq!((of("count", "upload"), of("count", "process"), of("count", "delete")), (1.0, 5.0, 0.0));
+    assert!(of("sum", "process") > 0.0 && of("sum", "process") < 60.0 && of("sum", "delete") == 0.0);
+    // Each bucket holds those before it, the last all.
+    let buckets = |route: &str| {
+        let start = format!("glimt_request_seconds_bucket{{route=\"{route}\",le=\"");
+        let bounds = found.iter().filter_map(|(name, count)| Some((name.strip_prefix(&start)?, *count)));
+        let read = |(bound, count): (&str, f64)| {
+            let bound = bound.strip_suffix("\"}").unwrap();
+            (if bound == "+Inf" { f64::INFINITY } else { bound.parse().unwrap() }, count)
+        };
+        let mut buckets: Vec<(f64, f64)> = bounds.map(read).collect();
+        buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        buckets
+    };
+    let process = buckets("process");
+    assert!(process.len() > 10 && process.windows(2).all(|pair| pair[0].1 <= pair[1].1), "{process:?}");
+    assert_eq!(process.last(), Some(&(f64::INFINITY, 5.0)));
+    app.stop_with(&[uploaded]).await;
+}
+
+#[tokio::test]
 async fn metrics_need_no_key_and_answer_while_no_more_work_is_taken() {
     let app = App::with(|config| {
         config.api_key = Some("a key".into());
@@ -150,6 +183,10 @@ async fn a_device_that_is_lost_is_told_and_counted_and_comes_back() {
 fn pages_that_prometheus_would_not_read_are_told() {
     let good = "# HELP glimt_a_total What it counts.\n# TYPE glimt_a_total counter\nglimt_a_total{b=\"c\\\"}\"} 1\n";
     assert_eq!(samples(good), BTreeMap::from([("glimt_a_total{b=\"c\\\"}\"}".to_owned(), 1.0)]));
+    let times =
+        "# HELP glimt_t_seconds How long.\n# TYPE glimt_t_seconds histogram\nglimt_t_seconds_bucket{le=\"1.0\"} 1\n";
+    assert_eq!(samples(times).len(), 1);
+    assert!(std::panic::catch_unwind(|| samples(&times.replace("histogram", "gauge"))).is_err(), "buckets of a gauge");
     for (from, to) in [
         ("# HELP glimt_a_total What it counts.\n", ""),
         ("counter\n", "number\n"),

@@ -176,7 +176,7 @@ async fn keys_that_are_no_filter_are_ignored_and_names_are_case_sensitive() {
         "&&thumbnail=30&&=&=x",
         "thumbnail=%33%30",
         "th%75mbnail=30",
-        "thumbnail=30&crop=16x9",
+        "thumbnail=30&Crop=16x9&filter=sepia",
         "thumbnail=30&%ff=%fe",
     ] {
         let answer = app.process("png", &uploaded.file, filters).await;

@@ -20,6 +20,7 @@ use crate::{
     app::App,
     binary::{Running, output},
     form::Form,
+    metrics::scraped,
     pictures::png,
     stored::eventually,
 };
@@ -240,6 +241,14 @@ impl Faulty {
     }
 }
 
+/// What `/metrics` says became of children, but for what none came to.
+async fn outcomes(app: &App) -> Vec<(&'static str, f64)> {
+    let page = scraped(app).await;
+    let count = |name| page[&format!("glimt_sandbox_decodes_total{{outcome=\"{name}\"}}")];
+    let names = ["crashed", "done", "not_started", "refused", "stopped", "timed_out"];
+    names.map(|name| (name, count(name))).into_iter().filter(|(_, count)| *count > 0.0).collect()
+}
+
 #[tokio::test]
 async fn a_decoder_that_goes_wrong_costs_one_request() {
     if !is_whole("a_decoder_that_goes_wrong_costs_one_request") {
@@ -274,6 +283,8 @@ async fn a_decoder_that_goes_wrong_costs_one_request() {
         app.get(&path).await.is(200);
     }
     let again = app.upload(&file("avif/alpha.avif")).await;
+    // Two of each that crashed. Those that gave another picture gave one, as did those that took the files in and made the variants.
+    assert_eq!(outcomes(&app).await, [("crashed", 12.0), ("done", 2.0 + 1.0 + 7.0 + 1.0)]);
     assert_eq!((app.pool.in_flight(), app.pool.given_up()), (0, (0, 0)));
     app.stop_with(&[other, avif, again]).await;
 }
@@ -295,6 +306,7 @@ async fn one_that_hangs_is_cut_off_at_the_deadline_and_its_thread_is_free() {
     faulty.set(None);
     // There is one thread, and it was not given up.
     let uploaded = app.upload(&file("avif/alpha.avif")).await;
+    assert_eq!(outcomes(&app).await, [("done", 1.0), ("timed_out", 1.0)]);
     assert_eq!(app.pool.given_up(), (0, 0));
     app.stop_with(&[uploaded]).await;
 }
@@ -315,6 +327,7 @@ async fn who_leaves_takes_the_decoder_along() {
     eventually("the thread to be free", || app.pool.in_flight() == 0).await;
     faulty.set(None);
     app.get(&path).await.is(200);
+    assert_eq!(outcomes(&app).await, [("done", 2.0), ("stopped", 1.0)]);
     app.stop_with(&[avif]).await;
 }
 

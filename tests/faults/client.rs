@@ -1,6 +1,7 @@
 //! A client that blocks, on one kept connection, and that knows whether an answer came whole.
 
 use std::{
+    collections::BTreeMap,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     time::Duration,
@@ -94,6 +95,14 @@ impl Client {
     /// Every alias of the stored file of this name.
     pub(crate) fn aliases_of(&mut self, stored: &str) -> io::Result<Answer> {
         self.keyed("GET", &format!("/internal/aliases?file={stored}"))
+    }
+
+    /// What `/metrics` says of each metric, by its name with its labels.
+    pub(crate) fn metrics(&mut self) -> io::Result<BTreeMap<String, f64>> {
+        let page = self.get("/metrics")?;
+        let text = String::from_utf8_lossy(&page.body).into_owned();
+        let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+        Ok(samples.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
     }
 
     /// Whether it says that it is ready.

@@ -69,6 +69,8 @@ impl Faults {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pictures: BTreeMap<u64, Picture>,
+    /// Those that have names: after a long run they are few among all.
+    named: BTreeSet<u64>,
     /// Forms of two new pictures that were not answered: both are there, or neither.
     pairs: Vec<(u64, u64)>,
     /// Pictures that something was asked about since the last look.
@@ -98,6 +100,7 @@ impl Ledger {
         let first = &mut parts[0];
         (first.pairs, first.touched, first.uploads) = (self.pairs, self.touched, self.uploads);
         (first.deletes, first.errors, first.faults) = (self.deletes, self.errors, self.faults);
+        parts.iter_mut().for_each(Self::note_all);
         parts
     }
 
@@ -118,7 +121,22 @@ impl Ledger {
             whole.errors.extend(part.errors);
             whole.faults.append(part.faults);
         }
+        whole.note_all();
         whole
+    }
+
+    /// Notes whether a picture has names.
+    fn note(&mut self, seed: u64) {
+        if self.pictures.get(&seed).is_some_and(|picture| !picture.entries.is_empty()) {
+            self.named.insert(seed);
+        } else {
+            self.named.remove(&seed);
+        }
+    }
+
+    fn note_all(&mut self) {
+        let named = self.pictures.iter().filter(|(_, picture)| !picture.entries.is_empty());
+        self.named = named.map(|(seed, _)| *seed).collect();
     }
 
     fn picture(&mut self, seed: u64) -> &mut Picture {
@@ -128,15 +146,15 @@ impl Ledger {
 
     /// A picture with a name for certain, at random.
     fn any(&self, random: &mut Random, is_wanted: impl Fn(u64, &Entry) -> bool) -> Option<(u64, usize)> {
-        let found = |seed: &u64, picture: &Picture| {
-            let entry = picture.entries.iter().position(|entry| !entry.is_open && is_wanted(*seed, entry));
-            entry.map(|at| (*seed, at))
+        let found = |seed: &u64| {
+            let mut entries = self.pictures[seed].entries.iter();
+            entries.position(|entry| !entry.is_open && is_wanted(*seed, entry)).map(|at| (*seed, at))
         };
         // Around from a place at random: any will do, and there may be thousands.
-        let (first, last) = (self.pictures.keys().next()?, self.pictures.keys().next_back()?);
+        let (first, last) = (self.named.first()?, self.named.last()?);
         let from = first + random.below(last - first + 1);
-        let mut around = self.pictures.range(from..).chain(self.pictures.range(..from));
-        around.find_map(|(seed, picture)| found(seed, picture))
+        let mut around = self.named.range(from..).chain(self.named.range(..from));
+        around.find_map(found)
     }
 
     /// A name for certain, at random.
@@ -169,6 +187,7 @@ impl Ledger {
         }
         for (seed, Uploaded { file, token }) in seeds.iter().zip(files) {
             self.picture(*seed).entries.push(Entry { file, token: Some(token), is_open: false });
+            self.note(*seed);
             self.uploads += 1;
         }
         Ok(is_done)
@@ -177,6 +196,7 @@ impl Ledger {
     /// Imports a picture under a name that is not taken.
     pub(crate) fn import(&mut self, client: &mut Client, seed: u64, name: &str) -> io::Result<bool> {
         self.picture(seed).entries.push(Entry { file: name.to_owned(), token: None, is_open: true });
+        self.note(seed);
         let answer = client.import(name, &png(seed))?;
         let files = answer.uploaded();
         if answer.status == 201 && files.len() == 1 {
@@ -189,6 +209,7 @@ impl Ledger {
         }
         if self.is_certain_refusal("import", &answer) {
             self.picture(seed).entries.pop();
+            self.note(seed);
         }
         Ok(false)
     }
@@ -214,6 +235,7 @@ impl Ledger {
             let picture = self.picture(seed);
             picture.entries.remove(at);
             picture.gone.push(uploaded.file);
+            self.note(seed);
             self.deletes += 1;
             return Ok(true);
         }
@@ -238,11 +260,13 @@ impl Ledger {
             let names: BTreeSet<String> = picture.entries.drain(..).map(|entry| entry.file).chain(purged).collect();
             picture.gone.extend(names);
             picture.unanswered = 0;
+            self.note(seed);
             self.deletes += 1;
             return Ok(true);
         }
         if self.is_certain_refusal("purge", &answer) {
             *self.picture(seed) = before;
+            self.note(seed);
         }
         Ok(false)
     }
@@ -304,6 +328,7 @@ impl Ledger {
             if let Err(error) = self.check_one(client, seed) {
                 self.faults.wrong.push(format!("no answer about {seed}: {error}"));
             }
+            self.note(seed);
         }
         for (first, second) in std::mem::take(&mut self.pairs) {
             let is_there = |seed| self.pictures.get(&seed).is_some_and(|picture| !picture.entries.is_empty());
@@ -406,6 +431,7 @@ impl Ledger {
             assert!(is_there(), "the file of {seed} went before its last name");
             assert!(self.delete(client, seed, left).unwrap());
             self.check_one(client, seed).unwrap();
+            self.note(seed);
         }
         eventually("the file to go with its last name", PATIENCE_SECS, || !is_there());
     }

@@ -1,4 +1,4 @@
-//! Faults: kills, power cuts, full disks, exhausted handles, calls that fail, long runs. The program runs as a process of its own, over HTTP.
+//! Faults: kills, power cuts, full disks, exhausted handles, calls that fail, lost devices, long runs. The program runs as a process of its own, over HTTP.
 //!
 //! `make test` runs the short forms; `make faults` the long ones, which environment variables make: `ROUNDS`, `CUTS`, `FAULTS`, `STEPS`,
 //! `IMAGES` and `MINUTES`. `GLIMT_BIN` names another program to be tested. docs/reliability.md has what was found.
@@ -6,8 +6,10 @@
 #![cfg(test)]
 #![cfg(target_os = "linux")]
 
+mod arrivals;
 mod client;
 mod cut;
+mod device;
 mod disk;
 mod failpoints;
 mod handles;

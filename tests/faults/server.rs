@@ -47,9 +47,9 @@ pub(crate) fn settings(command: &mut Command, data: &Path) {
             command.env_remove(name);
         }
     }
-    command.args(["--addr", "127.0.0.1:0", "--backend", "cpu", "--api-key", KEY, "--path"]).arg(data);
+    command.args(["--addr", "127.0.0.1:0", "--api-key", KEY, "--path"]).arg(data);
     // A few pictures bear all of the load.
-    command.env("GLIMT_VARIANTS_PER_PICTURE", "0");
+    command.env("GLIMT_BACKEND", "cpu").env("GLIMT_VARIANTS_PER_PICTURE", "0");
     command.env("RUST_LOG", "info").stdin(Stdio::null()).stdout(Stdio::null());
 }
 

@@ -11,20 +11,22 @@ static SHIM: OnceLock<Option<PathBuf>> = OnceLock::new();
 
 /// The compiled shim. `None`, said by name, where there is no C compiler.
 pub(crate) fn shim() -> Option<&'static Path> {
-    let shim = SHIM.get_or_init(|| {
-        Command::new("cc").arg("--version").output().ok()?;
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/shim.c");
-        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("shim-{}.so", std::process::id()));
-        let mut command = Command::new("cc");
-        command.args(["-O1", "-Wall", "-Wextra", "-shared", "-fPIC", "-o"]).args([&library, Path::new(source)]);
-        let built = command.args(["-ldl", "-lpthread"]).output().unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        Some(library)
-    });
-    if shim.is_none() {
+    SHIM.get_or_init(|| compiled("shim")).as_deref()
+}
+
+/// `name.c` of this folder as a library. `None`, said by name, where there is no C compiler.
+pub(crate) fn compiled(name: &str) -> Option<PathBuf> {
+    if Command::new("cc").arg("--version").output().is_err() {
         println!("skipped: no C compiler");
+        return None;
     }
-    shim.as_deref()
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults").join(name).with_extension("c");
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.so", std::process::id()));
+    let mut command = Command::new("cc");
+    command.args(["-O1", "-Wall", "-Wextra", "-shared", "-fPIC", "-o"]).args([&library, &source]);
+    let built = command.args(["-ldl", "-lpthread"]).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    Some(library)
 }
 
 /// Errors of the operating system.

@@ -1,34 +1,34 @@
 //! A long run under mixed load at about 80 % of what the server takes, with faults every few seconds: does anything grow?
 //!
-//! `MINUTES=30 cargo test --test faults soak -- --nocapture` runs longer; it prints what was sampled, and slopes an hour.
+//! Requests arrive by the clock, whoever waits; what the server takes is measured again every minute, since a machine is not always as fast.
+//! `MINUTES=30 cargo test --test faults soak -- --nocapture` runs longer; it prints what was asked, answered and sampled, and slopes an hour.
 
 use std::{
     fs,
     io::{self, Read as _, Write as _},
     net::SocketAddr,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 use crate::{
+    arrivals::Arrivals,
     client::{Client, connect, form, head},
+    device::{HEALTHY, LOST, Layer, Loss, RECOVERED, UNAVAILABLE},
     ledger::Ledger,
     pictures::{Random, png_of},
     server::{Server, eventually, home, number},
     shim::{self, EIO, ENOSPC, Fault, shim},
 };
 
-const CLIENTS: u64 = 4;
+/// More than are needed: those that wait out a fault do not hold up what arrives.
+const CLIENTS: u64 = 16;
 
 /// Pictures that a client keeps, about: from here on it deletes as many as it uploads.
-const KEPT: usize = 150;
+const KEPT: usize = 40;
 
-/// Of what the calibration measured.
+/// Of what the last calibration measured.
 const LOAD: f64 = 0.8;
-
-/// From one fault to the next.
-const PAUSE: Duration = Duration::from_secs(3);
 
 /// How long a fault of the store lasts.
 const BROKEN: Duration = Duration::from_millis(200);
@@ -47,28 +47,40 @@ const fn fault(kind: &'static str, error: i32, place: &'static str) -> Fault {
     Fault { kind, from: 1, count: 1, error, place }
 }
 
-/// Lets each client act so often and no more.
-struct Pace {
-    /// Between two requests of one client, in microseconds; 0 is without a pause.
-    micros: AtomicU64,
-    requests: AtomicU64,
-    is_over: AtomicBool,
+/// How long what takes.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    length: Duration,
+    /// A calibration.
+    turn: Duration,
+    /// From one calibration to the next.
+    segment: Duration,
+    /// From one fault to the next. With every other one the device is lost.
+    pause: Duration,
+    /// From one sample to the next.
+    look: Duration,
+}
+
+impl Times {
+    fn new(minutes: u64) -> Self {
+        let secs = Duration::from_secs;
+        if minutes == 0 {
+            let (turn, pause, look) = (secs(1), Duration::from_millis(1500), Duration::from_millis(500));
+            return Self { length: secs(8), turn, segment: secs(8), pause, look };
+        }
+        Self { length: secs(60 * minutes), turn: secs(4), segment: secs(56), pause: secs(3), look: secs(1) }
+    }
 }
 
 /// One client until the run is over.
-fn act(addr: SocketAddr, number: u64, pace: &Pace) -> Ledger {
+fn act(addr: SocketAddr, number: u64, arrivals: &Arrivals) -> Ledger {
     let (mut client, mut ledger, mut random) = (Client::new(addr), Ledger::default(), Random::new(number));
-    let (mut next, mut due) = (number << 32, Instant::now());
-    while !pace.is_over.load(Ordering::Relaxed) {
-        let pause = Duration::from_micros(pace.micros.load(Ordering::Relaxed));
-        // Who is late by more than a second does not catch up.
-        due = (due + pause).max(Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or(due));
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        pace.requests.fetch_add(1, Ordering::Relaxed);
-        let done = once(&mut client, &mut ledger, &mut random, &mut next);
-        if let Err(error) = done {
+    let mut next = number << 32;
+    while let Some(arrival) = arrivals.next() {
+        if let Err(error) = once(&mut client, &mut ledger, &mut random, &mut next) {
             ledger.faults.wrong.push(format!("no answer: {error}"));
         }
+        arrivals.answered(arrival);
     }
     ledger
 }
@@ -116,9 +128,12 @@ struct Sample {
     rss_mib: f64,
     handles: f64,
     threads: f64,
+    tasks: f64,
 }
 
-fn sample(pid: u32, begun: Instant) -> Sample {
+/// What the server holds, by the system's word and, of tasks, by its own.
+fn sample(server: &Server, client: &mut Client, begun: Instant) -> Sample {
+    let pid = server.pid();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = |name: &str| {
         let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -130,6 +145,7 @@ fn sample(pid: u32, begun: Instant) -> Sample {
         rss_mib: line("VmRSS:") / 1024.0,
         handles: f64::from(u32::try_from(handles).unwrap()),
         threads: line("Threads:"),
+        tasks: client.metrics().unwrap()["glimt_tasks_alive"],
     }
 }
 
@@ -150,6 +166,7 @@ fn report(samples: &[Sample]) {
         ("memory, MiB", (|sample| sample.rss_mib) as fn(&Sample) -> f64),
         ("handles", |sample| sample.handles),
         ("threads", |sample| sample.threads),
+        ("tasks", |sample| sample.tasks),
     ] {
         let points: Vec<_> = settled.iter().map(|sample| (sample.hours, of(sample))).collect();
         let most = samples.iter().map(of).fold(0.0, f64::max);
@@ -158,73 +175,136 @@ fn report(samples: &[Sample]) {
     }
 }
 
-/// Meets the server with faults until the time is over, and samples it every second.
-fn disturb(server: &Server, control: &Path, length: Duration) -> (Vec<Sample>, u64) {
-    let begun = Instant::now();
-    let large = png_of(u64::MAX, 700, 500);
-    let uploaded = server.client().upload(&[&large]).unwrap().uploaded().remove(0);
-    let (mut samples, mut faults) = (Vec::new(), 0);
-    let mut last = Instant::now();
-    while begun.elapsed() < length {
-        samples.push(sample(server.pid(), begun));
-        if last.elapsed() >= PAUSE {
-            last = Instant::now();
-            go_away(server.addr(), &large, &uploaded.file).unwrap();
-            let broken = BROKEN_CALLS[usize::try_from(faults).unwrap() % BROKEN_CALLS.len()];
-            fs::write(control, broken.text()).unwrap();
-            std::thread::sleep(BROKEN);
-            fs::remove_file(control).unwrap();
-            faults += 1;
+/// What meets the server beside its clients, and what was seen of it.
+struct Trouble<'a> {
+    server: &'a Server,
+    control: &'a Path,
+    layer: Option<&'a Layer>,
+    client: Client,
+    times: Times,
+    begun: Instant,
+    samples: Vec<Sample>,
+    faults: usize,
+    losses: u32,
+}
+
+impl Trouble<'_> {
+    /// Faults and samples until the time is over, and a calibration every now and then.
+    fn make(&mut self, arrivals: &Arrivals) {
+        let large = png_of(u64::MAX, 700, 500);
+        let uploaded = self.client.upload(&[&large]).unwrap().uploaded().remove(0);
+        let mut rate = arrivals.calibrate(self.times.turn);
+        self.begun = Instant::now();
+        while self.begun.elapsed() < self.times.length {
+            arrivals.begin(rate, LOAD);
+            let (segment, mut last) = (Instant::now(), Instant::now());
+            while segment.elapsed() < self.times.segment && self.begun.elapsed() < self.times.length {
+                self.samples.push(sample(self.server, &mut self.client, self.begun));
+                if last.elapsed() >= self.times.pause {
+                    last = Instant::now();
+                    go_away(self.server.addr(), &large, &uploaded.file).unwrap();
+                    self.break_something();
+                }
+                std::thread::sleep(self.times.look);
+            }
+            // What it takes with its device, if it has one.
+            let client = &mut self.client;
+            eventually("the device to be back", 120, || client.metrics().unwrap()[HEALTHY] > 0.0);
+            arrivals.pause();
+            rate = arrivals.calibrate(self.times.turn);
+            arrivals.end(rate);
         }
-        std::thread::sleep(Duration::from_secs(1).min(length / 8));
+        assert_eq!(self.client.delete(&uploaded).unwrap().status, 204);
     }
-    assert_eq!(server.client().delete(&uploaded).unwrap().status, 204);
-    (samples, faults)
+
+    fn break_something(&mut self) {
+        let broken = BROKEN_CALLS[self.faults % BROKEN_CALLS.len()];
+        fs::write(self.control, broken.text()).unwrap();
+        std::thread::sleep(BROKEN);
+        fs::remove_file(self.control).unwrap();
+        self.faults += 1;
+        if let Some(layer) = self.layer.filter(|layer| self.faults % 2 == 1 && !layer.is_pending()) {
+            layer.lose(if self.faults % 4 == 1 { Loss::Submit } else { Loss::Wait });
+            self.losses += 1;
+        }
+    }
+}
+
+/// What the device came to: it was lost as often as it was told to be, and nobody had to wait for another.
+fn report_device(server: &Server, layer: &Layer, told: u32) {
+    // The last one may not have met a batch.
+    let told = told - u32::from(layer.is_pending());
+    let mut client = server.client();
+    eventually("the device to be back", 120, || client.metrics().unwrap()[HEALTHY] > 0.0);
+    let said = client.metrics().unwrap();
+    let jobs = |engine: &str| said[&format!("glimt_engine_jobs_total{{engine=\"{engine}\"}}")];
+    let back = server.log().matches("the device is back").count();
+    println!(
+        "soak: the device was lost {} times and was back {back} times; it did {} jobs, {} that it had were done again by the cpu engine, and \
+         {} that came meanwhile",
+        said[LOST],
+        jobs("software"),
+        said[RECOVERED],
+        said[UNAVAILABLE],
+    );
+    assert!(told > 0 && said[LOST] >= f64::from(told), "it was told {told} times");
+    assert!(back > 0 && jobs("software") > 0.0 && said[RECOVERED] > 0.0 && said[UNAVAILABLE] > 0.0);
 }
 
 #[test]
 fn a_long_run_with_faults_loses_nothing_and_holds_on_to_nothing() {
     let Some(library) = shim() else { return };
     let minutes = number("MINUTES", 0);
-    let (turn, length) =
-        if minutes == 0 { (2, Duration::from_secs(8)) } else { (15, Duration::from_secs(60 * minutes)) };
+    let times = Times::new(minutes);
     let home = home();
+    let layer = Layer::new(home.path());
     let (data, control, fired) = (home.path().join("data"), home.path().join("control"), home.path().join("fired"));
     fs::create_dir(&data).unwrap();
     let data = data.canonicalize().unwrap();
     let mut server = Server::start_with(&data, |command| {
         shim::load(command, library, &data);
+        if let Some(layer) = &layer {
+            layer.load(command);
+        }
         command.env("SHIM_CONTROL", &control).env("SHIM_FIRED", &fired).env("RUST_LOG", "warn,glimt=info");
     });
-    let idle = sample(server.pid(), Instant::now());
-    let pace = Pace { micros: AtomicU64::new(0), requests: AtomicU64::new(0), is_over: AtomicBool::new(false) };
-    let (samples, faults, rate, ledger) = std::thread::scope(|scope| {
-        let (addr, pace) = (server.addr(), &pace);
-        let clients: Vec<_> = (1..=CLIENTS).map(|number| scope.spawn(move || act(addr, number, pace))).collect();
-        // As much as it takes, first.
-        std::thread::sleep(Duration::from_secs(turn));
-        let rate = f64::from(u32::try_from(pace.requests.swap(0, Ordering::Relaxed)).unwrap())
-            / Duration::from_secs(turn).as_secs_f64();
-        let micros = f64::from(u32::try_from(CLIENTS).unwrap()) / (rate * LOAD) * 1e6;
-        pace.micros.store(Duration::from_secs_f64(micros / 1e6).as_micros().try_into().unwrap(), Ordering::Relaxed);
-        let (samples, faults) = disturb(&server, &control, length);
-        pace.is_over.store(true, Ordering::Relaxed);
-        (samples, faults, rate, Ledger::merge(clients.into_iter().map(|client| client.join().unwrap())))
+    let mut trouble = Trouble {
+        server: &server,
+        control: &control,
+        layer: layer.as_ref(),
+        client: server.client(),
+        times,
+        begun: Instant::now(),
+        samples: Vec::new(),
+        faults: 0,
+        losses: 0,
+    };
+    let idle = sample(&server, &mut server.client(), Instant::now());
+    let arrivals = Arrivals::new();
+    let mut ledger = std::thread::scope(|scope| {
+        let (addr, arrivals) = (server.addr(), &arrivals);
+        let clients: Vec<_> = (1..=CLIENTS).map(|number| scope.spawn(move || act(addr, number, arrivals))).collect();
+        trouble.make(arrivals);
+        arrivals.stop();
+        Ledger::merge(clients.into_iter().map(|client| client.join().unwrap()))
     });
-    let mut ledger = ledger;
-    let sent = pace.requests.load(Ordering::Relaxed);
+    let Trouble { samples, faults, losses, .. } = trouble;
     ledger.is_clean("while it ran");
     assert!(server.is_alive() && server.client().is_ready(), "{}", server.log());
     ledger.check(&mut server.client(), &mut Random::new(1), usize::MAX);
     ledger.is_clean("after the run");
     let calls = fs::read_to_string(&fired).unwrap_or_default().lines().count();
-    println!(
-        "soak: calibrated at {rate:.0} requests/s; {sent} sent in {length:?}, {faults} faults, {calls} calls failed"
-    );
+    println!("soak: {:?}, {faults} faults, {calls} calls failed", times.length);
+    let share = arrivals.report(LOAD);
     println!("soak: {}", ledger.shown());
     report(&samples);
+    if let Some(layer) = &layer {
+        report_device(&server, layer, losses);
+    }
     // What clients and faults took is given back.
-    eventually("handles to come back", 120, || sample(server.pid(), Instant::now()).handles <= idle.handles + 10.0);
+    eventually("handles to come back", 120, || {
+        sample(&server, &mut server.client(), Instant::now()).handles <= idle.handles + 10.0
+    });
     server.stop();
     let server = Server::start(&data);
     ledger.settles_on_disk(&data);
@@ -233,6 +313,8 @@ fn a_long_run_with_faults_loses_nothing_and_holds_on_to_nothing() {
     ledger.is_clean("after a start");
     server.stop();
     assert!(calls > 0, "no call failed");
+    // In a few seconds on a machine with other work it says little.
+    assert!(minutes == 0 || share > 0.9, "of what it was to bear it bore {share}");
 }
 
 #[test]

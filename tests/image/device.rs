@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use glimt::pixels::gpu::{Drill, Program, Upload};
 use glimt::pixels::pixmap::{Sampling, Siting, Ycbcr};
 use glimt::pixels::{
-    Backend, Colour, EngineOptions, Engines, ExecError, Form, Layout, Op, Orientation, Picture, Pixmap, Plan,
+    Anchor, Backend, Colour, EngineOptions, Engines, ExecError, Form, Layout, Op, Orientation, Picture, Pixmap, Plan,
     PlanLimits, Rect, ResizeFilter, Size, Source, Stop, Stopped, Target, cpu, exec,
 };
 
@@ -95,7 +95,7 @@ fn one_upload_gives_many_results_each_as_if_alone() {
         &[Op::Crop(Rect { x: 30, y: 20, size: Size::new(31, 17) })],
         &[Op::fit(20), Op::Blur { sigma: 2.0 }],
         &[Op::Orient(Orientation::ROTATE_270), Op::Colour(Colour::Saturation(0.2))],
-        &[Op::Resize { to: Target::Cover(Size::new(32, 32)), filter: ResizeFilter::Mitchell }],
+        &[Op::Resize { to: Target::Cover(Size::new(32, 32), Anchor::CENTRE), filter: ResizeFilter::Mitchell }],
         &[],
     ];
     let size = Size::new(160, 110);
@@ -285,7 +285,7 @@ fn run_random_jobs() {
                     0 => Op::Blur { sigma: f32::from(u8::try_from(random(250)).unwrap()) / 8.0 },
                     1 => Op::Orient(Orientation::ALL[random(8) as usize]),
                     2 => Op::Resize {
-                        to: Target::Cover(Size::new(1 + random(100), 1 + random(100))),
+                        to: Target::Cover(Size::new(1 + random(100), 1 + random(100)), Anchor::CENTRE),
                         filter: ResizeFilter::ALL[random(5) as usize],
                     },
                     3 => {

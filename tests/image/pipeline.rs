@@ -5,8 +5,8 @@
 use glimt::pixels::kernel::gaussian;
 use glimt::pixels::kernel::resample::resample;
 use glimt::pixels::{
-    Backend, Colour, EngineOptions, Engines, ExecError, Kernel, Layout, Op, Orientation, Pixmap, Plan, PlanLimits,
-    Rect, ResizeFilter, Size, Target, cpu, exec,
+    Anchor, Backend, Colour, EngineOptions, Engines, ExecError, Kernel, Layout, Op, Orientation, Pixmap, Plan,
+    PlanLimits, Rect, ResizeFilter, Size, Target, cpu, exec,
 };
 use proptest::prelude::*;
 
@@ -21,13 +21,16 @@ fn plan(ops: &[Op], size: Size) -> Plan {
     Plan::new(ops, size, &PlanLimits::default()).unwrap()
 }
 
+/// Off the middle both ways, once turned.
+const ASPECT: Op = Op::CropAspect { aspect: Size::new(5, 3), at: Anchor { x: 9000, y: 50_000 } };
 const CROP: Op = Op::Crop(Rect { x: 11, y: 5, size: Size::new(40, 37) });
 
 /// One of each operation, in each of its forms.
 fn every_operation() -> impl Iterator<Item = Op> {
     let frame = Size::new(60, 70);
     let resizes = ResizeFilter::ALL.into_iter().flat_map(move |filter| {
-        [Target::Fit(frame), Target::Cover(frame), Target::Fill(frame)].map(|to| Op::Resize { to, filter })
+        [Target::Fit(frame), Target::Cover(frame, Anchor::CENTRE), Target::Fill(frame)]
+            .map(|to| Op::Resize { to, filter })
     });
     let colours = [
         Colour::Grayscale,
@@ -76,6 +79,7 @@ fn every_engine_is_close_to_the_reference() {
         (&[Op::Orient(Orientation::ROTATE_90), CROP, Op::fit(50), Op::Orient(Orientation::FLIP_HORIZONTAL)], 160, 190),
         (&[Op::fit(90), CROP, Op::Blur { sigma: 2.0 }, Op::Colour(Colour::Contrast(1.4))], 160, 190),
         (&[CROP, Op::Sharpen { sigma: 1.5, amount: 0.8 }, Op::Orient(Orientation::ROTATE_270)], 160, 190),
+        (&[Op::Orient(Orientation::ROTATE_90), ASPECT, Op::fit(30)], 160, 190),
         (&[Op::Colour(Colour::Grayscale), Op::fit(70), Op::Colour(Colour::Brightness(1.2)), CROP], 160, 190),
     ];
     cases.extend(more.map(|(ops, width, height)| (ops.to_vec(), width, height)));

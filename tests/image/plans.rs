@@ -4,7 +4,7 @@
 
 use glimt::pixels::plan::MAX_OUTPUTS;
 use glimt::pixels::{
-    Backend, Colour, EngineOptions, Engines, Form, Kernel, Layout, Op, Orientation, Pixmap, PixmapError, Plan,
+    Anchor, Backend, Colour, EngineOptions, Engines, Form, Kernel, Layout, Op, Orientation, Pixmap, PixmapError, Plan,
     PlanError, PlanLimits, Rect, ResizeFilter, Size, Stop, Target, exec,
 };
 use proptest::prelude::*;
@@ -61,10 +61,11 @@ fn operation() -> impl Strategy<Value = Op> {
     prop_oneof![
         select(Orientation::ALL.to_vec()).prop_map(Op::Orient),
         (side(), side(), frame()).prop_map(|(x, y, size)| Op::Crop(Rect { x: x / 2, y: y / 2, size })),
+        (frame(), side(), side()).prop_map(|(aspect, x, y)| Op::CropAspect { aspect, at: Anchor { x, y } }),
         (frame(), 0_u8..3, select(ResizeFilter::ALL.to_vec())).prop_map(|(frame, kind, filter)| {
             let to = match kind {
                 0 => Target::Fit(frame),
-                1 => Target::Cover(frame),
+                1 => Target::Cover(frame, Anchor { x: frame.width, y: frame.height / 2 }),
                 _ => Target::Fill(frame),
             };
             Op::Resize { to, filter }

@@ -21,6 +21,7 @@ pub(crate) fn reference(ops: &[Op], image: &Pixmap) -> Codes {
         light = match *op {
             Op::Orient(orientation) => orient(&light, orientation),
             Op::Crop(rect) => crop(&light, rect),
+            Op::CropAspect { aspect, at } => crop(&light, at.part(light.size, light.size.aspect(aspect))),
             Op::Resize { to, filter } => resize(&light, to, filter),
             Op::Blur { sigma: 0.0 } => light,
             Op::Blur { sigma } => blur(&light, f64::from(sigma)),

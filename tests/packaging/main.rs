@@ -10,6 +10,7 @@ use std::{
 
 mod compose;
 mod dockerfile;
+mod filters;
 mod options;
 mod texts;
 

@@ -71,6 +71,7 @@ fn the_sample_configuration_has_every_option_and_is_accepted() {
     let mut options = toml::from_str::<Options>(&uncommented).unwrap_or_else(|error| panic!("{error}"));
     // A key may stand in one place alone, and this file is not there.
     assert_eq!(options.api_key_file.take(), Some(PathBuf::from("/run/secrets/glimt-api-key")));
+    assert!(options.signing_key_file.take().is_some());
     // The values too, not only their types.
     Config::resolve(options, &|_| None).unwrap();
 

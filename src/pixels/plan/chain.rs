@@ -66,6 +66,10 @@ impl<'l> Builder<'l> {
         match op {
             Op::Orient(next) => self.orientation = self.orientation.then(next),
             Op::Crop(rect) => self.crop(rect)?,
+            Op::CropAspect { aspect, at } => {
+                let size = self.size();
+                self.crop(at.part(size, size.aspect(aspect)))?;
+            }
             Op::Resize { to, filter } => {
                 let (resized, kept) = to.of(self.size());
                 if resized != self.size() {
@@ -199,7 +203,8 @@ fn check(op: Op, limits: &PlanLimits) -> Result<(), PlanError> {
         if (0.0..=max).contains(&got) { Ok(()) } else { Err(PlanError::BadAmount { got, max }) }
     };
     match op {
-        Op::Resize { to: Target::Fit(frame) | Target::Cover(frame) | Target::Fill(frame), .. } => {
+        Op::Resize { to: Target::Fit(frame) | Target::Cover(frame, _) | Target::Fill(frame), .. }
+        | Op::CropAspect { aspect: frame, .. } => {
             let got = frame.width.min(frame.height);
             if got == 0 { Err(PlanError::ZeroSide { got }) } else { Ok(()) }
         }

@@ -5,7 +5,7 @@ use super::{
     rows::{self, Pending},
 };
 use crate::{
-    domain::{Alias, DeleteToken, Hash, VariantKey},
+    domain::{Alias, DeleteToken, Hash, Looks, VariantKey},
     repo::{
         AliasRecord, Garbage, NewAlias, OriginalRecord, ProxyRecord, Removal, RepoError, VariantRecord, change::Change,
     },
@@ -20,17 +20,18 @@ pub(super) enum Request {
     RemoveVariants(Vec<(Hash, VariantKey)>),
     UseVariants(Vec<(Hash, VariantKey, u64)>),
     AddProxy { hash: Hash, record: ProxyRecord },
+    AddLooks { hash: Hash, looks: Looks },
     RemoveProxies(Vec<Hash>),
     Forget(Vec<Hash>),
     Close,
 }
 
 impl Request {
-    /// Whether what it changes has to be on the disk when it is answered. A variant or a proxy can be made again, and that it was used is
-    /// noted anew. That one was removed is durable: its file goes next.
+    /// Whether what it changes has to be on the disk when it is answered. A variant or a proxy can be made again, what a picture looks
+    /// like found again, and a use is noted anew. That one was removed is durable: its file goes next.
     pub(super) const fn must_be_durable(&self) -> bool {
         match self {
-            Self::AddVariant { .. } | Self::UseVariants(_) | Self::AddProxy { .. } => false,
+            Self::AddVariant { .. } | Self::UseVariants(_) | Self::AddProxy { .. } | Self::AddLooks { .. } => false,
             Self::Add(_)
             | Self::Remove { .. }
             | Self::Purge(_)
@@ -118,6 +119,7 @@ pub(super) fn decide(
             Ok(Answer::Done)
         }
         Request::AddProxy { hash, record } => pending.add_proxy(hash, record).map(Answer::Recorded),
+        Request::AddLooks { hash, looks } => pending.add_looks(hash, looks).map(Answer::Recorded),
         Request::RemoveProxies(hashes) => {
             hashes.iter().for_each(|hash| pending.delete(rows::proxy_key(hash)));
             Ok(Answer::Done)

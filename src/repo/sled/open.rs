@@ -9,7 +9,7 @@ use std::{
 use super::{
     engine,
     index::{Found, Index, find, move_aside},
-    now_secs,
+    now_secs, reserve,
     rows::{self, Pending},
 };
 use crate::{
@@ -60,6 +60,7 @@ enum Step {
 pub(super) fn open(data_dir: &Path) -> Result<Opened, RepoError> {
     std::fs::create_dir_all(data_dir).map_err(|error| engine(failed("creating", data_dir)(error)))?;
     let lock = lock(data_dir)?;
+    reserve::release_if_needed(data_dir);
     let (journal_path, folder) = (data_dir.join("journal"), data_dir.join("meta"));
     let scan = scan(&journal_path).map_err(engine)?;
     let found = find(&folder)?;
@@ -105,6 +106,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Opened, RepoError> {
             return Err(RepoError::Engine("the step does not fit what was found".to_owned()));
         }
     };
+    reserve::hold(data_dir);
     Ok(Opened { lock, journal, index })
 }
 

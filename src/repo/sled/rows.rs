@@ -10,6 +10,7 @@
 //! | `o` | hash, sequence (big-endian) | the alias: aliases of an original in the order they were added |
 //! | `v` | hash, key of the variant | [`VariantRecord`], with its last use once that is noted |
 //! | `p` | hash | [`ProxyRecord`] |
+//! | `l` | hash | [`Looks`] |
 //! | `u` | upload key | the 32 bytes of the hash it became |
 //! | `g` | hash | [`Garbage`] |
 //! | `m` | | [`Mark`](super::index::Mark): what the index holds |
@@ -22,7 +23,7 @@ use sled::{IVec, Tree};
 
 use super::engine;
 use crate::{
-    domain::{Alias, Hash, VariantKey},
+    domain::{Alias, Hash, Looks, VariantKey},
     repo::{
         RepoError,
         change::Change,
@@ -121,6 +122,11 @@ pub(super) fn read_proxy_key(key: &[u8]) -> Result<Hash, RepoError> {
         Some(Ok(bytes)) => Ok(Hash::from_bytes(bytes)),
         _ => Err(RepoError::Record { tree: "proxies", cause: format!("its key has {} bytes", key.len()) }),
     }
+}
+
+/// The key of what an original looks like.
+pub(super) fn looks_key(hash: &Hash) -> Vec<u8> {
+    key(b'l', hash.as_bytes())
 }
 
 /// The key of an upload.
@@ -336,6 +342,7 @@ impl<'a> Pending<'a> {
             self.delete(variant);
         }
         self.delete(proxy_key(hash));
+        self.delete(looks_key(hash));
         self.put(garbage_key(hash), encode("garbage", garbage)?);
         Ok(())
     }
@@ -359,6 +366,15 @@ impl<'a> Pending<'a> {
         let there = self.get(&original_key(hash))?.is_some();
         if there {
             self.put(proxy_key(hash), encode("proxies", record)?);
+        }
+        Ok(there)
+    }
+
+    /// Records what an original looks like, unless it is gone.
+    pub(super) fn add_looks(&mut self, hash: &Hash, looks: &Looks) -> Result<bool, RepoError> {
+        let there = self.get(&original_key(hash))?.is_some();
+        if there {
+            self.put(looks_key(hash), encode("looks", looks)?);
         }
         Ok(there)
     }

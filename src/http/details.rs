@@ -1,0 +1,158 @@
+//! `GET /image/details/..`: what is known of a picture, and of a variant that was made.
+
+use axum::{Json, extract::State, response::IntoResponse as _, response::Response};
+use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::ToSchema;
+
+use super::{
+    Wired,
+    error::{ApiError, Problem},
+    extract::{Pairs, Params},
+    openapi::VariantQuery,
+    process,
+};
+use crate::{
+    domain::{Alias, Looks},
+    service::originals::Original,
+};
+
+/// What is known of a file. The keys stand in alphabetical order, as everywhere.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Details {
+    blurhash: String,
+    bytes: u64,
+    content_type: &'static str,
+    created_at: String,
+    dominant_color: String,
+    format: &'static str,
+    frames: u32,
+    height: u32,
+    opaque: bool,
+    palette: Vec<String>,
+    thumbhash: String,
+    width: u32,
+}
+
+/// What is known of the original with this alias.
+#[utoipa::path(
+    get,
+    path = "/image/details/original/{alias}",
+    tag = "details",
+    params(("alias" = String, Path, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, body = Details, description = "what is known"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
+pub(super) async fn original(State(wired): State<Wired>, Params(alias): Params<String>) -> Result<Response, ApiError> {
+    of_original(&wired, &Alias::asked(&alias)).await
+}
+
+/// The same where the alias stands in the query, as later clients of pict-rs have it.
+#[utoipa::path(
+    get,
+    path = "/image/details/original",
+    tag = "details",
+    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, body = Details, description = "what is known"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
+pub(super) async fn by_query(State(wired): State<Wired>, query: Pairs<'static>) -> Result<Response, ApiError> {
+    let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
+    of_original(&wired, &Alias::asked(alias)).await
+}
+
+async fn of_original(wired: &Wired, alias: &Alias) -> Result<Response, ApiError> {
+    let app = &wired.app;
+    let deadline = app.pool.deadline();
+    let original = app.originals.by_alias(alias).await?;
+    let looks = app.looking.of(&original, deadline).await?;
+    let record = original.record;
+    let details = Details {
+        bytes: record.size_bytes,
+        content_type: record.details.format.media_type(),
+        created_at: rfc3339(record.created_secs),
+        format: record.details.format.extension(),
+        frames: record.details.frames,
+        height: record.details.height,
+        width: record.details.width,
+        ..Details::of(looks)
+    };
+    Ok(Json(details).into_response())
+}
+
+/// What is known of a variant that was made; it looks like its original.
+#[utoipa::path(
+    get,
+    path = "/image/details/process.{ext}",
+    tag = "details",
+    params(("ext" = String, Path, description = "jpg, jpeg, png, webp, avif, gif or apng", example = "webp"), VariantQuery),
+    responses((status = 200, body = Details, description = "what is known"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
+pub(super) async fn variant(
+    State(wired): State<Wired>,
+    Params(name): Params<String>,
+    query: Pairs<'static>,
+) -> Result<Response, ApiError> {
+    let unknown = || ApiError::unknown_path(&format!("/image/details/{name}"));
+    let extension = name.strip_prefix("process.").ok_or_else(unknown)?;
+    let app = &wired.app;
+    let source = query.last("src").or_else(|| query.last("alias")).ok_or_else(ApiError::missing_src)?;
+    let original: Original = app.originals.by_alias(&Alias::asked(source)).await?;
+    let variant = process::asked(extension, &query, &app.rules)?;
+    let deadline = app.pool.deadline();
+    let Some(found) = app.process.described(&original, &variant, deadline).await? else {
+        return Err(ApiError::no_such_variant());
+    };
+    let looks = app.looking.of(&original, deadline).await?;
+    let details = Details {
+        bytes: found.record.size_bytes,
+        content_type: variant.format().media_type(),
+        created_at: rfc3339(found.record.created_secs),
+        format: variant.format().extension(),
+        frames: if variant.is_still() { 1 } else { original.record.details.frames },
+        height: found.height,
+        width: found.width,
+        ..Details::of(looks)
+    };
+    Ok(Json(details).into_response())
+}
+
+impl Details {
+    /// What the picture looks like, and nothing else yet.
+    fn of(looks: Looks) -> Self {
+        Self {
+            blurhash: looks.blurhash,
+            bytes: 0,
+            content_type: "",
+            created_at: String::new(),
+            dominant_color: hex(looks.dominant),
+            format: "",
+            frames: 0,
+            height: 0,
+            opaque: looks.opaque,
+            palette: looks.palette.into_iter().map(hex).collect(),
+            thumbhash: looks.thumbhash,
+            width: 0,
+        }
+    }
+}
+
+fn hex([red, green, blue]: [u8; 3]) -> String {
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
+/// Seconds since 1970 as `2026-11-28T19:30:00Z`.
+fn rfc3339(secs: u64) -> String {
+    let time = i64::try_from(secs).ok().and_then(|secs| OffsetDateTime::from_unix_timestamp(secs).ok());
+    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_colours_are_written_as_others_read_them() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(1_795_894_200), "2026-11-28T19:30:00Z");
+        assert_eq!(hex([0, 10, 255]), "#000aff");
+    }
+}
