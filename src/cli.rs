@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser};
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{Chroma, Effort, OutputFormat, Secret},
@@ -14,11 +14,15 @@ use crate::{
 
 mod commands;
 mod read;
+mod variables;
 
-use self::read::{Env, parse, parse_bool, parse_format, parse_list, parse_presets, parse_secrets};
+use self::read::{
+    Env, by_name, parse, parse_bool, parse_format, parse_list, parse_presets, parse_secrets, stored_format,
+};
 pub use self::{
     commands::{Command, ProbeOf},
     read::{EnvError, NamedPreset},
+    variables::Unknown,
 };
 
 /// An image host that makes thumbnails on the GPU.
@@ -40,8 +44,10 @@ pub struct Cli {
 }
 
 /// Every option of the server, as one place gave them; what a place did not say is `None`.
-#[derive(Debug, Default, Args, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+///
+/// Numbers are as wide as TOML has them: which of them an option takes is said where it is refused, in `config`.
+#[derive(Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
     /// Address and port to bind [default: 0.0.0.0:8080] [env: GLIMT_ADDR, PICTRS_ADDR]
     #[arg(short, long, value_name = "ADDR")]
@@ -53,11 +59,12 @@ pub struct Options {
 
     /// Convert every upload to this format: jpg, png or webp [env: GLIMT_FORMAT, PICTRS_FORMAT]
     #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
+    #[serde(deserialize_with = "stored_format")]
     pub format: Option<OutputFormat>,
 
     /// Largest upload in megabytes of 1024 * 1024 bytes [default: 40] [env: GLIMT_MAX_FILE_SIZE, PICTRS_MAX_FILE_SIZE]
     #[arg(short, long, value_name = "MB", allow_negative_numbers = true)]
-    pub max_file_size: Option<u64>,
+    pub max_file_size: Option<i64>,
 
     /// Filters that are allowed, and quality; all when not given. Several after one flag: identity thumbnail blur
     /// [env: GLIMT_WHITELIST, PICTRS_FILTER_WHITELIST, split on commas and spaces]
@@ -84,136 +91,143 @@ pub struct Options {
 
     /// Which engine processes pictures: auto, gpu, software (Vulkan on the CPU) or cpu (SIMD) [default: auto]
     #[arg(long, value_name = "BACKEND")]
+    #[serde(deserialize_with = "by_name")]
     pub backend: Option<Backend>,
 
     /// Quality of JPEGs that are made, 1 to 100; a request may ask for another by quality=N [default: 80]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub jpeg_quality: Option<u8>,
+    pub jpeg_quality: Option<i64>,
 
     /// Time taken for smaller JPEGs: fast, balanced or small (progressive) [default: balanced]
     #[arg(long, value_name = "EFFORT")]
+    #[serde(deserialize_with = "by_name")]
     pub jpeg_effort: Option<Effort>,
 
     /// Samples of colour in JPEGs: 420 (one for four pixels), 444 (all), auto (444 where coloured edges need it)
     /// [default: auto]
     #[arg(long, value_name = "CHROMA")]
+    #[serde(deserialize_with = "by_name")]
     pub jpeg_chroma: Option<Chroma>,
 
     /// Time taken for smaller PNGs: fast, balanced or small [default: fast]
     #[arg(long, value_name = "EFFORT")]
+    #[serde(deserialize_with = "by_name")]
     pub png_effort: Option<Effort>,
 
     /// Quality of WebPs that are made, as of JPEGs [default: 80]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub webp_quality: Option<u8>,
+    pub webp_quality: Option<i64>,
 
     /// Time taken for smaller WebPs: fast, balanced or small [default: balanced]
     #[arg(long, value_name = "EFFORT")]
+    #[serde(deserialize_with = "by_name")]
     pub webp_effort: Option<Effort>,
 
     /// Quality of AVIFs that are made, as of JPEGs [default: 80]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub avif_quality: Option<u8>,
+    pub avif_quality: Option<i64>,
 
     /// Time taken for smaller AVIFs: fast, balanced or small [default: balanced]
     #[arg(long, value_name = "EFFORT")]
+    #[serde(deserialize_with = "by_name")]
     pub avif_effort: Option<Effort>,
 
     /// How long a request waits for an AVIF, in milliseconds; then it gets a WebP and the AVIF is finished in the background
     /// [default: 500]
     #[arg(long, value_name = "MS", allow_negative_numbers = true)]
-    pub avif_budget_millis: Option<u64>,
+    pub avif_budget_millis: Option<i64>,
 
     /// Largest still picture in megapixels [default: 40]
     #[arg(long, value_name = "MP", allow_negative_numbers = true)]
-    pub max_pixels: Option<u64>,
+    pub max_pixels: Option<i64>,
 
     /// Longest side of a picture in pixels [default: 65535]
     #[arg(long, value_name = "PX", allow_negative_numbers = true)]
-    pub max_side: Option<u32>,
+    pub max_side: Option<i64>,
 
     /// Most frames of an animation [default: 100]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub max_frames: Option<u32>,
+    pub max_frames: Option<i64>,
 
     /// Largest animation, all frames together, in megapixels [default: 50]
     #[arg(long, value_name = "MP", allow_negative_numbers = true)]
-    pub max_animation_pixels: Option<u64>,
+    pub max_animation_pixels: Option<i64>,
 
     /// Memory that decoding one picture may take, in MiB [default: the memory limit]
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
-    pub max_decoded_size: Option<u64>,
+    pub max_decoded_size: Option<i64>,
 
     /// Most metadata of a file, its colour profile and trailer too, in MiB [default: 32]
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
-    pub max_metadata_size: Option<u64>,
+    pub max_metadata_size: Option<i64>,
 
     /// Decode AVIF, HEIC, JPEG XL and SVG in processes that may do nothing else: auto (as far as the system can), on (or do not
     /// start) or off; Linux only [default: auto]
     #[arg(long, value_name = "MODE")]
+    #[serde(deserialize_with = "by_name")]
     pub sandbox: Option<sandbox::Mode>,
 
     /// Threads that decode, process and encode [default: one a core]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub workers: Option<usize>,
+    pub workers: Option<i64>,
 
     /// How far workers stand back behind the threads that answer requests, 0 to 19 as in nice; Linux only [default: 5]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub worker_nice: Option<u8>,
+    pub worker_nice: Option<i64>,
 
     /// Variants that may wait for a worker; more are answered 503 [default: 64]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub queue: Option<usize>,
+    pub queue: Option<i64>,
 
     /// Longest time, in seconds, that a variant may be expected to wait for a worker; over that it is answered 503
     /// [default: 5]
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
-    pub max_wait: Option<u64>,
+    pub max_wait: Option<i64>,
 
     /// Memory that pictures being worked on may take together, in MiB [default: 512]
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
-    pub memory_limit: Option<u64>,
+    pub memory_limit: Option<i64>,
 
     /// Memory of the GPU that jobs and buffers kept for the next may take together, in MiB [default: 1024]
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
-    pub vram_budget: Option<u64>,
+    pub vram_budget: Option<i64>,
 
     /// Variants on the disk, in MiB; past that those not asked for the longest go [default: 1024]
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
-    pub cache_size: Option<u64>,
+    pub cache_size: Option<i64>,
 
     /// Variants in memory, those asked for most, in MiB; 0 keeps none there [default: 64]
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
-    pub hot_cache: Option<u64>,
+    pub hot_cache: Option<i64>,
 
     /// Delete variants that nobody has asked for in so many hours; 0 keeps them while there is room [default: 0]
     #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
-    pub cache_age: Option<u64>,
+    pub cache_age: Option<i64>,
 
     /// Variants of up to half of this are made from a small copy of the picture that is kept for it; 0 keeps none [default: 512]
     #[arg(long, value_name = "PX", allow_negative_numbers = true)]
-    pub proxy_size: Option<u32>,
+    pub proxy_size: Option<i64>,
 
     /// Longest time from a request to its variant, and from a picture that is received to its being stored, in seconds
     /// [default: 30]
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
-    pub request_timeout: Option<u64>,
+    pub request_timeout: Option<i64>,
 
     /// New variants of one picture in an hour; more are answered 429, those that are there served; 0 is no limit [default: 256]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub variants_per_picture: Option<u32>,
+    pub variants_per_picture: Option<i64>,
 
     /// New variants of all pictures in a second, on average over ten; more are answered 429; 0 is no limit [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub variants_per_sec: Option<u32>,
+    pub variants_per_sec: Option<i64>,
 
     /// Connections served at a time; on more, requests are answered 503 [default: 1024]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub max_connections: Option<u32>,
+    pub max_connections: Option<i64>,
 
     /// How long a connection without a request is kept, in seconds [default: 75]
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
-    pub keep_alive_timeout: Option<u64>,
+    pub keep_alive_timeout: Option<i64>,
 
     /// Serve TLS with the certificate (and those behind it) in this PEM file; it is read again when it changes
     #[arg(long, value_name = "PEM")]
@@ -225,11 +239,11 @@ pub struct Options {
 
     /// Requests under way at a time, on all connections together; more are answered 503 [default: 2048]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub max_requests: Option<usize>,
+    pub max_requests: Option<i64>,
 
     /// Uploads, imports and downloads under way at a time; more are answered 503 before they are read [default: 32]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub max_uploads: Option<usize>,
+    pub max_uploads: Option<i64>,
 
     /// Private address ranges that /image/download may fetch from, such as 10.1.0.0/16; none when not given
     #[arg(long, value_name = "CIDR", num_args = 1.., value_delimiter = ',')]
@@ -246,7 +260,7 @@ pub struct Options {
     /// A variant with a name, served at /image/preset/NAME/FILE: avatar=cover=128x128.smart&quality=auto&format=webp; without a
     /// format the client's headers decide. Several after one flag, or with spaces between them in the environment
     #[arg(long, value_name = "NAME=QUERY", num_args = 1..)]
-    #[serde(default, deserialize_with = "read::table")]
+    #[serde(deserialize_with = "read::table", serialize_with = "read::as_table")]
     pub preset: Option<Vec<NamedPreset>>,
 
     /// Make no other variants than those of presets, and what is signed
@@ -267,7 +281,7 @@ pub struct Options {
 
     /// Longest time a graceful stop may take, in seconds [default: 20]
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
-    pub stop_timeout: Option<u64>,
+    pub stop_timeout: Option<i64>,
 }
 
 impl Options {

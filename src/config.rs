@@ -12,14 +12,19 @@ use ipnet::IpNet;
 
 use crate::{
     cli::{NamedPreset, Options},
-    domain::{Asked, Encoders, OutputFormat, Preset, Quality, Secret, Settings},
+    domain::{Asked, Encoders, Filter, OutputFormat, Preset, Quality, Secret, Settings, nearest},
     pixels::{Backend, gpu::Probe},
     sandbox,
 };
 
+mod effective;
 mod error;
+mod file;
 
-pub use self::error::ConfigError;
+pub use self::{
+    effective::{Effective, Source},
+    error::ConfigError,
+};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 const MEGAPIXEL: u64 = 1_000_000;
@@ -200,11 +205,16 @@ impl Config {
         let typed = flags.or(Options::from_env(env)?);
         let typed = match &typed.config {
             Some(path) => {
-                let file = read_file(path)?;
+                let file = file::read(path)?;
                 typed.or(file)
             }
             None => typed,
         };
+        Self::of(typed)
+    }
+
+    /// The configuration that was typed, wherever.
+    fn of(typed: Options) -> Result<Self, ConfigError> {
         let encoders = encoders(&typed)?;
         let presets = presets(typed.preset)?;
         let signing_keys = signing_keys(typed.signing_key, typed.signing_key_file)?;
@@ -287,18 +297,27 @@ impl Config {
         })
     }
 
-    /// Names in the whitelist that are no filter of ours: worth a warning, but a list written for
-    /// pict-rs must not stop the server.
+    /// The same, with this program to open devices first and to decode in.
     #[must_use]
-    pub fn unknown_filters(&self) -> Vec<&str> {
-        self.whitelist.iter().flatten().map(String::as_str).filter(|name| !Asked::knows(name)).collect()
+    pub fn in_this_program(self) -> Self {
+        Self { probe: Probe::of_this_program(), decoder: sandbox::Program::of_this_program(), ..self }
+    }
+
+    /// Names in the whitelist that are no filter of ours, each with the nearest that is one: worth a warning, but a list
+    /// written for pict-rs must not stop the server.
+    #[must_use]
+    pub fn unknown_filters(&self) -> Vec<(&str, Option<&'static str>)> {
+        let known = || Filter::NAMES.into_iter().chain(Asked::PARAMETERS);
+        let names = self.whitelist.iter().flatten().map(String::as_str);
+        let unknown = names.filter(|name| !known().any(|known| known == *name));
+        unknown.map(|name| (name, nearest(name, known()))).collect()
     }
 }
 
 /// How variants are encoded, as far as it was said.
 fn encoders(typed: &Options) -> Result<Encoders, ConfigError> {
     let defaults = Encoders::default();
-    let quality = |option, value: Option<u8>, default| -> Result<Quality, ConfigError> {
+    let quality = |option, value, default| -> Result<Quality, ConfigError> {
         Ok(ranged(option, value, 1..=100)?.map_or(default, Quality::new))
     };
     let Encoders { jpeg, png, webp, avif } = defaults;
@@ -379,7 +398,7 @@ fn signing_keys(keys: Option<Vec<Secret>>, file: Option<PathBuf>) -> Result<Vec<
 pub fn signing_keys_of(typed: Options, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Vec<Secret>, ConfigError> {
     let (typed, env) = (typed, Options::from_env(env)?);
     let file =
-        typed.config.clone().or(env.config.clone()).map(|path| read_file(&path)).transpose()?.unwrap_or_default();
+        typed.config.clone().or(env.config.clone()).map(|path| file::read(&path)).transpose()?.unwrap_or_default();
     // Both from one place: a key that is typed is not one too many beside a file with others.
     let place =
         [typed, env, file].into_iter().find(|place| place.signing_key.is_some() || place.signing_key_file.is_some());
@@ -398,34 +417,27 @@ fn api_key(key: Option<Secret>, file: Option<PathBuf>) -> Result<Option<Secret>,
     if key.is_empty() { Err(ConfigError::EmptyKey { path }) } else { Ok(Some(key)) }
 }
 
-fn read_file(path: &std::path::Path) -> Result<Options, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-    toml::from_str(&text)
-        .map_err(|error: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), cause: error.to_string() })
-}
-
-/// `value` if it lies in `range`, whatever its width.
-fn ranged<T: TryInto<u64> + Copy>(
+/// `value` if it lies in `range`, as wide as is needed.
+fn ranged<T: TryFrom<i64>>(
     option: &'static str,
-    value: Option<T>,
-    range: std::ops::RangeInclusive<u64>,
+    value: Option<i64>,
+    range: std::ops::RangeInclusive<i64>,
 ) -> Result<Option<T>, ConfigError> {
-    let Some(value) = value else { return Ok(None) };
-    let got = value.try_into().unwrap_or(u64::MAX);
-    if range.contains(&got) {
-        return Ok(Some(value));
+    let Some(got) = value else { return Ok(None) };
+    match T::try_from(got) {
+        Ok(value) if range.contains(&got) => Ok(Some(value)),
+        Ok(_) | Err(_) => Err(ConfigError::Range { option, got, min: *range.start(), max: *range.end() }),
     }
-    Err(ConfigError::Range { option, got, min: *range.start(), max: *range.end() })
 }
 
 /// `value` if it lies in `range`, in units of `unit`. The ranges are far below where this could overflow.
 fn scaled(
     option: &'static str,
-    value: Option<u64>,
-    range: std::ops::RangeInclusive<u64>,
+    value: Option<i64>,
+    range: std::ops::RangeInclusive<i64>,
     unit: u64,
 ) -> Result<Option<u64>, ConfigError> {
-    Ok(ranged(option, value, range)?.map(|value| value * unit))
+    Ok(ranged::<u64>(option, value, range)?.map(|value| value * unit))
 }
 
 #[cfg(test)]

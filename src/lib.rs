@@ -13,7 +13,10 @@
 //! | [`server`] | listen, accept, stop |
 //! | [`app`] | the parts, opened and wired once |
 //! | [`cli`], [`config`] | what was typed; what is true |
+//! | [`show_config`] | the configuration in effect, and where it came from |
 //! | [`gpu_info`] | the adapters there are, and where jobs would go |
+//! | [`convert`] | one picture, as a server would make it |
+//! | [`manual`] | what a shell and a reader are told of commands and options |
 //! | [`maintain`] | check, export and import a data directory |
 //! | [`sign`] | an address with a signature |
 //! | [`healthcheck`], [`signals`], [`telemetry`] | what `main` needs besides |
@@ -28,16 +31,19 @@ pub mod app;
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod convert;
 pub mod domain;
 pub mod gpu_info;
 pub mod healthcheck;
 pub mod http;
 pub mod maintain;
+pub mod manual;
 pub mod pixels;
 pub mod repo;
 pub mod sandbox;
 pub mod server;
 pub mod service;
+pub mod show_config;
 pub mod sign;
 pub mod signals;
 pub mod store;

@@ -7,12 +7,11 @@ use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use glimt::{
     cli::{Cli, Command, Options},
     config::{Config, ConfigError},
-    gpu_info, healthcheck,
+    convert, gpu_info, healthcheck,
     maintain::{self, Work},
-    pixels::gpu::Probe,
-    sandbox,
+    manual, sandbox,
     server::Server,
-    sign, signals, telemetry,
+    show_config, sign, signals, telemetry,
 };
 
 /// Why not the system's: see `Cargo.toml`.
@@ -22,12 +21,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let env = |name: &str| std::env::var_os(name);
-    match cli.command {
+    let options = match cli.command {
+        None => cli.options,
+        Some(Command::Serve { options }) => *options,
+        Some(Command::Config { options }) => return show_config::run(*options, &env),
         Some(Command::Healthcheck { addr, tls }) => return healthcheck::run(addr, tls, &env),
         Some(Command::GpuInfo { backend }) => return gpu_info::run(backend, &env),
         Some(Command::Check { path, repair }) => return maintain::run(Work::Check { repair }, path, &env),
         Some(Command::Export { to, path, files }) => return maintain::run(Work::Export { to, files }, path, &env),
-        Some(Command::Import { from, path }) => return maintain::run(Work::Import { from }, path, &env),
+        Some(Command::Import { from, list, path }) => return maintain::run(Work::Import { from, list }, path, &env),
+        Some(Command::Process { from, ops, to, backend }) => {
+            let task = convert::Task { from, ops, to };
+            return convert::run(&task, Options { backend, ..Options::default() }, &env);
+        }
+        Some(Command::Completions { shell }) => return manual::completions(shell),
+        Some(Command::Man { of }) => return manual::man(of.as_deref()),
         Some(Command::Sign { target, expires_in, signing_key, signing_key_file, config }) => {
             let signing_key = signing_key.map(|key| vec![key]);
             let options = Options { signing_key, signing_key_file, config, ..Options::default() };
@@ -35,18 +43,18 @@ fn main() -> ExitCode {
         }
         Some(Command::Probe { what }) => return gpu_info::probe(what),
         Some(Command::Decode { task }) => return sandbox::child::run(&task),
-        None => {}
-    }
-    let config = match Config::resolve(cli.options, &env) {
-        Ok(config) => {
-            Config { probe: Probe::of_this_program(), decoder: sandbox::Program::of_this_program(), ..config }
-        }
+    };
+    let config = match Config::resolve(options, &env) {
+        Ok(config) => config.in_this_program(),
         Err(error @ ConfigError::NoPath) => {
             Cli::command().error(ErrorKind::MissingRequiredArgument, error).exit();
         }
         Err(error) => Cli::command().error(ErrorKind::ValueValidation, error).exit(),
     };
     telemetry::init();
+    for unknown in Options::unknown_variables(std::env::vars_os().map(|(name, _value)| name)) {
+        tracing::warn!("{unknown}");
+    }
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

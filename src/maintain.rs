@@ -20,6 +20,7 @@ use crate::{
         ServiceError,
         archive::{self, ArchiveError, Moved},
         check::{Check, Fault, Report},
+        folder::{self, FolderError, Taken},
         pictrs,
     },
     store::{FsStore, Store, StoreError},
@@ -27,6 +28,9 @@ use crate::{
 
 /// Faults that are told one by one; the rest is counted.
 const MAX_TOLD: usize = 1000;
+
+/// The list of pictures that were taken in from a folder, in the data directory.
+const LIST: &str = "import.tsv";
 
 /// What there is to do.
 #[derive(Clone, Debug)]
@@ -43,10 +47,12 @@ pub enum Work {
         /// Whether the pictures go with the metadata.
         files: bool,
     },
-    /// Take in an archive, or the data directory of a pict-rs.
+    /// Take in an archive, the data directory of a pict-rs, or any pictures.
     Import {
-        /// The folder it is in.
+        /// The folder they are in.
         from: PathBuf,
+        /// The list of pictures that were in no archive, if it is not that of the data directory.
+        list: Option<PathBuf>,
     },
 }
 
@@ -55,12 +61,8 @@ pub enum Work {
 enum MaintainError {
     #[error("{} is no data directory of glimt", _0.display())]
     NoData(PathBuf),
-    #[error(
-        "{} is neither an archive (it has no {}) nor the data directory of pict-rs 0.2 or 0.3 (it has no sled/db-0.34)",
-        _0.display(),
-        archive::METADATA
-    )]
-    NothingToImport(PathBuf),
+    #[error("{} is no folder", _0.display())]
+    NoFolder(PathBuf),
     #[error("{doing}: {source}")]
     Io { doing: &'static str, source: io::Error },
     #[error(transparent)]
@@ -75,6 +77,8 @@ enum MaintainError {
     Service(#[from] ServiceError),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
 }
 
 fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> MaintainError {
@@ -108,7 +112,7 @@ fn done(work: Work, path: Option<PathBuf>, env: &dyn Fn(&str) -> Option<OsString
         match work {
             Work::Check { repair } => check(&config.path, repair).await,
             Work::Export { to, files } => export(&config.path, &to, files).await,
-            Work::Import { from } => import(&config, &from).await,
+            Work::Import { from, list } => import(&config.in_this_program(), &from, list).await,
         }
     })
 }
@@ -163,12 +167,7 @@ async fn check(path: &Path, repair: bool) -> Result<bool, MaintainError> {
         report.faults.extend(look(&repo, true).await?.faults);
     }
     repo.close().await?;
-    for fault in report.faults.iter().take(MAX_TOLD) {
-        say_wrong(&fault.to_string());
-    }
-    if report.faults.len() > MAX_TOLD {
-        say_wrong(&format!("and {} more", report.faults.len() - MAX_TOLD));
-    }
+    tell(&report.faults.iter().map(Fault::to_string).collect::<Vec<String>>());
     if report.has_lost_rows {
         say_wrong("no file has a row: were the metadata lost? Nothing was deleted");
     }
@@ -199,12 +198,16 @@ async fn export(path: &Path, to: &Path, files: bool) -> Result<bool, MaintainErr
     Ok(conclude(&moved, "exported"))
 }
 
-async fn import(config: &Config, from: &Path) -> Result<bool, MaintainError> {
-    let is_archive = from.join(archive::METADATA).is_file();
-    if !is_archive && !repo::pictrs::folder(from).is_dir() {
-        return Err(MaintainError::NothingToImport(from.to_owned()));
+async fn import(config: &Config, from: &Path, list: Option<PathBuf>) -> Result<bool, MaintainError> {
+    if !from.is_dir() {
+        return Err(MaintainError::NoFolder(from.to_owned()));
     }
+    let is_archive = from.join(archive::METADATA).is_file();
     let (app, _cleanup) = App::open(config).await?;
+    if !is_archive && !repo::pictrs::folder(from).is_dir() {
+        let list = list.unwrap_or_else(|| config.path.join(LIST));
+        return import_folder(config, &app, from, &list).await;
+    }
     let bar = bar(0, "importing");
     let moved = if is_archive {
         archive::import((&app.store, &app.repo), from, |moved| show(&bar, moved)).await?
@@ -227,6 +230,40 @@ async fn import(config: &Config, from: &Path) -> Result<bool, MaintainError> {
     Ok(conclude(&moved, "imported"))
 }
 
+/// Takes in the pictures of a folder that is no more than that. Whether all of them were.
+async fn import_folder(config: &Config, app: &App, from: &Path, list: &Path) -> Result<bool, MaintainError> {
+    let bar = bar(0, "importing");
+    let job = folder::Job { from, list, but: &config.path, at_a_time: app.pool.workers() };
+    let taken = folder::import((&app.ingest, &app.repo), job, |taken| {
+        bar.set_length(taken.files);
+        bar.set_position(taken.done);
+    });
+    let taken = taken.await;
+    bar.finish_and_clear();
+    app.proxies.settle().await;
+    app.repo.close().await?;
+    let Taken { taken, bytes, known, others, refused, passed, .. } = taken?;
+    tell(&passed);
+    let reasons: Vec<String> = refused.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    let refused = passed.len();
+    say(&format!(
+        "imported {taken} pictures of {bytes} bytes; {known} there already, {others} files are no pictures, {refused} refused{reasons}"
+    ));
+    say(&format!("their aliases and delete tokens are in {}", list.display()));
+    Ok(passed.is_empty())
+}
+
+/// Says what was passed over, one by one, as far as that can be read.
+fn tell(passed: &[String]) {
+    for passed in passed.iter().take(MAX_TOLD) {
+        say_wrong(passed);
+    }
+    if passed.len() > MAX_TOLD {
+        say_wrong(&format!("and {} more", passed.len() - MAX_TOLD));
+    }
+}
+
 fn show(bar: &ProgressBar, moved: &Moved) {
     bar.set_length(moved.originals);
     bar.set_position(moved.done);
@@ -234,9 +271,7 @@ fn show(bar: &ProgressBar, moved: &Moved) {
 
 /// Says what came of it; whether nothing was passed over.
 fn conclude(moved: &Moved, done: &str) -> bool {
-    for passed in moved.passed.iter().take(MAX_TOLD) {
-        say_wrong(passed);
-    }
+    tell(&moved.passed);
     let Moved { done: pictures, aliases, bytes, known, passed, .. } = moved;
     let passed_over = passed.len();
     say(&format!(

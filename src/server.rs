@@ -52,8 +52,8 @@ impl Server {
     /// # Errors
     /// [`StartError`] says what cannot be opened, started or bound.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        for name in config.unknown_filters() {
-            tracing::warn!(name, "the whitelist names a filter that does not exist");
+        for (name, nearest) in config.unknown_filters() {
+            tracing::warn!(name, nearest, "the whitelist names a filter that does not exist");
         }
         // Before anything is opened: what is wrong with a file of the configuration is told at once.
         let tls = config.tls.clone().map(Tls::open).transpose().map_err(|error| StartError::Tls(error.into()))?;

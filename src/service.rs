@@ -7,6 +7,7 @@ pub mod cleanup;
 pub mod error;
 pub mod fetch;
 pub mod flight;
+pub mod folder;
 pub mod gates;
 pub mod ingest;
 pub mod late;

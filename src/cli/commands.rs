@@ -1,15 +1,28 @@
-//! What the program can do besides serving.
+//! What the program can do.
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Subcommand, ValueEnum};
+use clap_complete::Shell;
 
-use super::read::parse_secs;
+use super::{Options, read::parse_secs};
 use crate::{domain::Secret, pixels::Backend, sandbox};
 
-/// What else the program can do.
+/// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve, as is done when no command is given
+    Serve {
+        /// How to serve.
+        #[command(flatten)]
+        options: Box<Options>,
+    },
+    /// Print the options that are in effect as a TOML file, and where each came from; exit code 0 if they are enough to serve
+    Config {
+        /// As the server takes them.
+        #[command(flatten)]
+        options: Box<Options>,
+    },
     /// Ask a running server whether it is well; exit code 0 if it is.
     Healthcheck {
         /// The server's address; the one this environment configures when not given.
@@ -50,15 +63,50 @@ pub enum Command {
         #[arg(long)]
         files: bool,
     },
-    /// Take in what export wrote, or the data directory of pict-rs 0.2 or 0.3, while no server runs
+    /// Take in what export wrote, the data directory of pict-rs 0.2 or 0.3, or all pictures in a folder, while no server runs;
+    /// exit code 0 if none was refused
     Import {
-        /// That folder; it is only read.
+        /// That folder, and those in it; it is only read.
         #[arg(value_name = "FOLDER")]
         from: PathBuf,
+
+        /// For a folder of pictures: a list of path, alias and delete token of each, as tab-separated values. What stands in it
+        /// is not taken in again; import.tsv in the data directory when not given.
+        #[arg(long, value_name = "FILE")]
+        list: Option<PathBuf>,
 
         /// Data directory; what the environment says when not given.
         #[arg(short, long, value_name = "PATH")]
         path: Option<PathBuf>,
+    },
+    /// Make one picture as a server here would, without one: glimt process in.jpg 'thumbnail=256&blur=3' out.webp
+    Process {
+        /// The picture.
+        #[arg(value_name = "IN")]
+        from: PathBuf,
+
+        /// Filters in their order, and quality, as in the query of a request; '' for none.
+        #[arg(value_name = "OPS")]
+        ops: String,
+
+        /// The file to make; its extension says the format: jpg, png, webp, avif, gif or apng.
+        #[arg(value_name = "OUT")]
+        to: PathBuf,
+
+        /// The engine to ask for; what the environment says, or auto, when not given.
+        #[arg(long, value_name = "BACKEND")]
+        backend: Option<Backend>,
+    },
+    /// Print a script that completes commands and options in a shell
+    Completions {
+        /// Which one.
+        shell: Shell,
+    },
+    /// Print the manual page, for man: glimt man | man -l -
+    Man {
+        /// Of one of the commands; of all when not given.
+        #[arg(value_name = "COMMAND")]
+        of: Option<String>,
     },
     /// Print an address with a signature behind it, for servers that ask for one
     Sign {

@@ -1,10 +1,10 @@
-//! How a text of the environment becomes a value.
+//! How a text becomes a value, from the environment and from a file.
 
 use std::{collections::BTreeSet, ffi::OsString, str::FromStr};
 
-use serde::Deserialize as _;
+use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-use crate::domain::{OutputFormat, Secret};
+use crate::domain::{OutputFormat, Secret, hint};
 
 /// A value in the environment that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -39,14 +39,19 @@ impl Env<'_> {
 }
 
 pub(super) fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
-    text.trim().parse().map_err(|error: T::Err| error.to_string())
+    let text = text.trim();
+    text.parse().map_err(|error: T::Err| {
+        let told = error.to_string();
+        // A secret is any text, and never comes here.
+        if told.contains(text) { told } else { format!("{text:?}: {told}") }
+    })
 }
 
 pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err("it is neither true nor false".to_owned()),
+        other => Err(format!("{other:?} is neither true nor false")),
     }
 }
 
@@ -70,9 +75,18 @@ impl FromStr for NamedPreset {
 }
 
 /// Presets as a table of a file: their names, each with its query.
-pub(super) fn table<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<NamedPreset>>, D::Error> {
+pub(super) fn table<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<NamedPreset>>, D::Error> {
     let table = std::collections::BTreeMap::<String, String>::deserialize(from)?;
     Ok(Some(table.into_iter().map(|(name, query)| NamedPreset { name, query }).collect()))
+}
+
+/// The same the other way.
+#[expect(clippy::ref_option, reason = "the shape that serde calls")]
+pub(super) fn as_table<S: Serializer>(presets: &Option<Vec<NamedPreset>>, to: S) -> Result<S::Ok, S::Error> {
+    match presets {
+        Some(presets) => to.collect_map(presets.iter().map(|preset| (&preset.name, &preset.query))),
+        None => to.serialize_none(),
+    }
 }
 
 /// A time in seconds: a number with a unit behind it, or of seconds.
@@ -111,5 +125,17 @@ pub(super) fn parse_list(text: &str) -> Result<Vec<String>, String> {
 
 pub(super) fn parse_format(text: &str) -> Result<OutputFormat, String> {
     let format = OutputFormat::from_extension(text).filter(|format| OutputFormat::STORED.contains(format));
-    format.ok_or_else(|| format!("{text:?} is none of jpg, png, webp"))
+    let hint = || hint(text, OutputFormat::STORED.map(OutputFormat::extension));
+    format.ok_or_else(|| format!("{text:?} is none of jpg, png, webp{}", hint()))
+}
+
+/// A value of a file that is one of some names: told as everywhere else where it is none.
+pub(super) fn by_name<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
+    file: D,
+) -> Result<Option<T>, D::Error> {
+    String::deserialize(file)?.parse().map(Some).map_err(D::Error::custom)
+}
+
+pub(super) fn stored_format<'de, D: Deserializer<'de>>(file: D) -> Result<Option<OutputFormat>, D::Error> {
+    parse_format(&String::deserialize(file)?).map(Some).map_err(D::Error::custom)
 }

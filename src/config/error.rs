@@ -14,7 +14,7 @@ pub enum ConfigError {
     #[error(transparent)]
     Env(#[from] EnvError),
     /// The file cannot be opened.
-    #[error("the configuration file {path} cannot be read")]
+    #[error("the configuration file {path} cannot be read: {source}")]
     File {
         /// The file.
         path: PathBuf,
@@ -28,6 +28,12 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// What and where.
+        cause: String,
+    },
+    /// What is in effect cannot be said in TOML.
+    #[error("the configuration cannot be written as TOML: {cause}")]
+    Unwritable {
+        /// Why not.
         cause: String,
     },
     /// A certificate without a key, or a key without a certificate.
@@ -87,10 +93,10 @@ pub enum ConfigError {
         /// The option's long name.
         option: &'static str,
         /// What was given.
-        got: u64,
+        got: i64,
         /// The smallest value allowed.
-        min: u64,
+        min: i64,
         /// The largest value allowed.
-        max: u64,
+        max: i64,
     },
 }

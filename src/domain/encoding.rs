@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{format::OutputFormat, quality::Quality};
+use super::{format::OutputFormat, nearest::hint, quality::Quality};
 
 /// How much time an encoder takes for a smaller file. The picture looks the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub enum Chroma {
 
 /// A name that is none of a setting's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{got:?} is none of {names}")]
+#[error("{got:?} is none of {names}{}", hint(.got, .names.split(", ")))]
 pub struct NameError {
     /// What was given.
     pub got: String,
@@ -153,7 +153,10 @@ mod tests {
             assert_eq!(serde_json::to_string(&chroma).unwrap(), format!("\"{name}\""));
         }
         assert_eq!("best".parse::<Effort>().unwrap_err().to_string(), "\"best\" is none of fast, balanced, small");
-        assert_eq!("422".parse::<Chroma>().unwrap_err().to_string(), "\"422\" is none of auto, 420, 444");
+        assert_eq!(
+            "422".parse::<Chroma>().unwrap_err().to_string(),
+            "\"422\" is none of auto, 420, 444; the nearest is 420"
+        );
     }
 
     #[test]

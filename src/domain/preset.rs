@@ -4,6 +4,7 @@ use super::{
     asked::Asked,
     filter::{Filter, FilterError, shown},
     format::OutputFormat,
+    nearest::hint,
 };
 
 /// A variant with a name, in a format or in the one that suits the client.
@@ -18,7 +19,12 @@ pub struct Preset {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PresetError {
     /// A name that is neither a filter's nor a parameter's.
-    #[error("{got:?} is no filter, use {}, {}, format", Filter::NAMES.join(", "), Asked::PARAMETERS.join(", "))]
+    #[error(
+        "{got:?} is no filter, use {}, {}, format{}",
+        Filter::NAMES.join(", "),
+        Asked::PARAMETERS.join(", "),
+        hint(.got, Filter::NAMES.into_iter().chain(Asked::PARAMETERS))
+    )]
     UnknownName {
         /// What was given, shortened.
         got: String,

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Text that is never printed.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -16,6 +16,9 @@ impl Secret {
     pub fn matches(&self, presented: &[u8]) -> bool {
         !self.is_empty() && subtle::ConstantTimeEq::ct_eq(self.0.as_bytes(), presented).into()
     }
+
+    /// What stands for it wherever it would be written.
+    pub const HIDDEN: &'static str = "(hidden)";
 
     /// The bytes, for a message authentication code.
     #[must_use]
@@ -33,6 +36,12 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Self::HIDDEN)
     }
 }
 
@@ -69,5 +78,6 @@ mod tests {
         }
         assert!(!Secret::from("").matches(b""));
         assert_eq!(format!("{secret:?}"), "Secret(..)");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"(hidden)\"");
     }
 }

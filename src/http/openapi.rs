@@ -28,7 +28,10 @@ pub(super) struct VariantQuery {
     #[param(minimum = 1, example = 256)]
     thumbnail: Option<u64>,
     /// Fits it inside a square, or into an area: `256`, `mitchell.256`, `lanczos3.a65536`.
-    #[param(pattern = r"^((lanczos3|catmullrom|mitchell|bilinear|box)\.)?a?[1-9][0-9]{0,8}$", example = "mitchell.256")]
+    #[param(
+        pattern = r"^((lanczos3|catmullrom|mitchell|bilinear|box)\.)?a?[1-9][0-9]{0,8}$",
+        example = "mitchell.256"
+    )]
     resize: Option<String>,
     /// Fits it inside a frame: `300x200`.
     #[param(pattern = "^[1-9][0-9]{0,3}x[1-9][0-9]{0,3}$", example = "300x200")]

@@ -2,8 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::domain::hint;
+
 /// What was asked for on the command line or in a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// With as much of it as the system has; what is missing is said at start.
@@ -17,7 +19,7 @@ pub enum Mode {
 
 /// A name that is no mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{got:?} is none of auto, on, off")]
+#[error("{got:?} is none of auto, on, off{}", hint(.got, Mode::ALL.map(Mode::name)))]
 pub struct ModeError {
     /// What was given.
     pub got: String,

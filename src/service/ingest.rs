@@ -66,6 +66,12 @@ impl Prepared {
         Self { delete_token: Some(token), ..self }
     }
 
+    /// The same, to be named so.
+    #[must_use]
+    pub fn under(self, alias: Alias) -> Self {
+        Self { alias: Some(alias), ..self }
+    }
+
     /// What it is stored as.
     #[must_use]
     pub const fn original(&self) -> (Hash, OriginalRecord) {
@@ -128,6 +134,12 @@ impl Ingest {
         (engines, looking): (Arc<Engines>, Arc<Looking>),
     ) -> Self {
         Self { options, staging, store, repo, pool, locks, proxies, engines, looking }
+    }
+
+    /// Largest file that is taken in.
+    #[must_use]
+    pub fn max_file_size_bytes(&self) -> u64 {
+        self.options.max_file_size_bytes
     }
 
     /// Begins a file that will be streamed in; it refuses to grow past the size limit.

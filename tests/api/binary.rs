@@ -42,6 +42,11 @@ pub(crate) fn output(command: &mut Command) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// What the program said.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use tempfile::TempDir;
 
 use crate::{
-    binary::{Running, free_port, glimt, output},
+    binary::{Running, free_port, glimt, output, text},
     client::is_alias,
     form::Form,
     pictures::{jpeg, noise_png, png},
@@ -14,10 +14,6 @@ use crate::{
 };
 
 const KEY: &str = "key-that-no-log-shows";
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
 
 #[test]
 fn help_names_every_option_and_version_the_version() {

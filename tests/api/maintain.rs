@@ -205,9 +205,8 @@ async fn a_damaged_archive_is_told_by_its_line_and_nothing_of_the_damaged_pictur
         let (fine, _, wrong) = run(&["import", folder], other.path());
         assert!(!fine && wrong.contains(told), "{told:?} is not in {wrong}");
     }
-    let nothing = TempDir::new().unwrap();
-    let (fine, _, wrong) = run(&["import", nothing.path().to_str().unwrap()], other.path());
-    assert!(!fine && wrong.contains("is neither an archive"), "{wrong}");
+    let (fine, _, wrong) = run(&["import", "/nonexistent/pictures"], other.path());
+    assert!(!fine && wrong.contains("/nonexistent/pictures is no folder"), "{wrong}");
 }
 
 /// Its file, where that lies when it has a path of its own, its bytes, and its aliases with their tokens.

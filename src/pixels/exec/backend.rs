@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::domain::hint;
+
 /// What was asked for on the command line or in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -20,7 +22,7 @@ pub enum Backend {
 
 /// A name that is no backend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{got} is no backend: auto, gpu, software and cpu are")]
+#[error("{got:?} is none of auto, gpu, software, cpu{}", hint(.got, Backend::ALL.map(Backend::name)))]
 pub struct BackendError {
     /// What was given.
     pub got: String,
