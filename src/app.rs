@@ -92,6 +92,25 @@ pub struct Rules {
     pub require_signature: bool,
 }
 
+impl Rules {
+    /// Those of a configuration.
+    fn of(config: &Config) -> Self {
+        Self {
+            api_key: config.api_key.clone(),
+            whitelist: config.whitelist.clone(),
+            trust_imports: config.skip_validate_imports,
+            max_file_size_bytes: config.max_file_size_bytes,
+            body_patience: config.body_timeout,
+            hot_cache_bytes: config.hot_cache_bytes,
+            ui: config.ui,
+            presets: config.presets.clone(),
+            only_presets: config.only_presets,
+            signing: Signing::new(config.signing_keys.clone()),
+            require_signature: config.require_signature,
+        }
+    }
+}
+
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -178,8 +197,7 @@ impl App {
                 budget,
                 sandbox: sandbox.clone(),
             },
-            staging,
-            Arc::clone(&store),
+            (staging, Arc::clone(&store)),
             Arc::clone(&repo),
             Arc::clone(&pool),
             Arc::clone(&locks),
@@ -220,19 +238,7 @@ impl App {
         })?;
         let originals = Originals::new(Arc::clone(&repo), Arc::clone(&tickets), Arc::clone(&garbage));
         let cleanup = Cleanup::new(Arc::clone(&store), Arc::clone(&repo), Arc::clone(&cache), locks, garbage);
-        let rules = Rules {
-            api_key: config.api_key.clone(),
-            whitelist: config.whitelist.clone(),
-            trust_imports: config.skip_validate_imports,
-            max_file_size_bytes: config.max_file_size_bytes,
-            body_patience: config.body_timeout,
-            hot_cache_bytes: config.hot_cache_bytes,
-            ui: config.ui,
-            presets: config.presets.clone(),
-            only_presets: config.only_presets,
-            signing: Signing::new(config.signing_keys.clone()),
-            require_signature: config.require_signature,
-        };
+        let rules = Rules::of(config);
         let gates = Gates::new(config.max_connections as usize, config.max_requests, config.max_uploads);
         let app = Self {
             ingest,

@@ -157,7 +157,7 @@ async fn make(
             made.key
         };
         let missing = || ServiceError::FileMissing(key.to_string());
-        Ok::<Bytes, ServiceError>(app.store.read(&key).await?.ok_or_else(missing)?.into())
+        app.store.read(&key).await?.ok_or_else(missing)
     };
     let made = made.await;
     app.cache.settle().await;

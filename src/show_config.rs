@@ -27,7 +27,7 @@ pub fn run(flags: Options, env: &dyn Fn(&str) -> Option<OsString>) -> ExitCode {
             effective.has_path() && written.is_ok()
         }
         Err(error) => {
-            told.push_str(&format!("error: {}\n", error));
+            told.push_str(&format!("error: {error}\n"));
             false
         }
     };

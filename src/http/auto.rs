@@ -93,7 +93,7 @@ pub(super) async fn choose(
     }
     match app.process.answer(original, best.clone(), deadline).await? {
         Answer::Made(made) if made.record.size_bytes > next_bytes => Ok(Chosen { variant: next, answer: None }),
-        answer => Ok(Chosen { variant: best, answer: Some(answer) }),
+        answer @ (Answer::Made(_) | Answer::Instead(..)) => Ok(Chosen { variant: best, answer: Some(answer) }),
     }
 }
 

@@ -125,8 +125,7 @@ impl Ingest {
     /// Wires the parts.
     pub fn new(
         options: IngestOptions,
-        staging: Arc<Staging>,
-        store: Arc<dyn Store>,
+        (staging, store): (Arc<Staging>, Arc<dyn Store>),
         repo: Arc<dyn Repo>,
         pool: Arc<Pool>,
         locks: Arc<HashLocks>,

@@ -74,7 +74,7 @@ impl Looking {
         let reservation = self.pool.reserve(Class::Variant, peak_bytes, deadline).await?;
         let key = original.key();
         let bytes = self.store.read(&key).await?.ok_or_else(|| ServiceError::FileMissing(key.to_string()))?;
-        let (engines, budget) = (Arc::clone(&self.engines), self.budget.clone());
+        let (engines, budget) = (Arc::clone(&self.engines), self.budget);
         let looks = reservation
             .run(move |stop| {
                 let decoder = sandbox::decoder(sandbox.as_deref(), stop);

@@ -134,8 +134,8 @@ mod tests {
         }
         assert_eq!(signing.verify(&signed[..signed.len() - 2], 0), Err(SignatureError::Wrong));
         assert_eq!(signing.verify("/image/process.webp?xsignature=00", 0), Err(SignatureError::Missing));
-        assert_eq!(super::Signing::default().verify(&signed, 0), Err(SignatureError::Wrong));
-        assert_eq!(super::Signing::default().sign(PATH, None), None);
+        assert_eq!(Signing::default().verify(&signed, 0), Err(SignatureError::Wrong));
+        assert_eq!(Signing::default().sign(PATH, None), None);
     }
 
     #[test]

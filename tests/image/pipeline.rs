@@ -58,7 +58,7 @@ fn is_large(op: &Op) -> bool {
 #[test]
 fn every_engine_is_close_to_the_reference() {
     let mut cases: Vec<(Vec<Op>, u32, u32)> = every_operation().map(|op| (vec![op], 150, 101)).collect();
-    let more: [(&[Op], u32, u32); 21] = [
+    let more: [(&[Op], u32, u32); 22] = [
         (&[Op::fit(64)], 200, 150),
         (&[Op::fit(256)], 300, 257),
         (&[Op::fit(10)], 333, 100),

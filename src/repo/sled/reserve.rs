@@ -31,7 +31,7 @@ pub(super) fn release_if_needed(data_dir: &Path) {
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "what is held back for the metadata cannot be given to them")
+            tracing::warn!(path = %path.display(), %error, "what is held back for the metadata cannot be given to them");
         }
     }
 }
