@@ -18,14 +18,14 @@ export const GRAVITIES = ["smart", "center", "north", "northeast", "east", "sout
 
 export const FILTERS = [
   { name: "thumbnail", title: "Thumbnail", group: "Size", about: "Fits inside a square; never enlarges.", takes: side(512) },
-  { name: "resize", title: "Resize", group: "Size", about: "The longer side becomes this long, larger or smaller.", takes: side(800) },
+  { name: "resize", title: "Resize", group: "Size", about: "Fits inside a square, as a thumbnail does.", takes: side(800) },
   { name: "fit", title: "Fit", group: "Size", about: "Fits inside a box.", takes: pair("Box", SIDE, "800x600", "px") },
   { name: "cover", title: "Cover", group: "Size", about: "Fills a box; what is over is cut off.", takes: pair("Box", SIDE, "600x400", "px") },
   { name: "crop", title: "Crop", group: "Size", about: "Cut to an aspect.", takes: pair("Aspect", SIDE, "16x9") },
   { name: "gravity", title: "Gravity", group: "Size", about: "What stays when something is cut off.", takes: choice("Keeps", GRAVITIES.map((name) => [name, name])) },
-  { name: "dpr", title: "Pixel ratio", group: "Size", about: "All sizes times this.", takes: number("Times", 1, 4, 2, "×", { step: 0.5 }) },
+  { name: "dpr", title: "Pixel ratio", group: "Size", about: "All sizes times this.", takes: number("Times", 0.25, 8, 2, "×", { step: 0.25, slider: [0.5, 4] }) },
   { name: "blur", title: "Blur", group: "Look", about: "Gaussian; the standard deviation in pixels.", takes: number("Sigma", 0, 10_000, 3, "px", { slider: [0, 60], step: 0.5 }) },
-  { name: "sharpen", title: "Sharpen", group: "Look", about: "Edges stand out more.", takes: number("Sigma", 0, 100, 1, "px", { slider: [0, 10], step: 0.1 }) },
+  { name: "sharpen", title: "Sharpen", group: "Look", about: "Edges stand out more.", takes: number("Sigma", 0, 4, 1, "px", { step: 0.1 }) },
   { name: "grayscale", title: "Grayscale", group: "Look", about: "Without colours.", takes: fixed("true") },
   { name: "brightness", title: "Brightness", group: "Look", about: "Darker or lighter.", takes: change(20) },
   { name: "contrast", title: "Contrast", group: "Look", about: "Flatter or stronger.", takes: change(20) },
