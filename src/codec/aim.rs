@@ -7,7 +7,7 @@ use fast_ssim2::{PixelDescriptor, PixelSlice, Ssimulacra2Reference};
 use super::{Budget, CodecError, decode, encode_picture, lay_on};
 use crate::{
     domain::{OutputFormat, Quality, Settings},
-    pixels::{Layout, Picture, Pixmap},
+    pixels::{Layout, Pixmap, pixmap::Picture},
 };
 
 /// The SSIMULACRA2 that a likeness aims at. 70 is "high quality", 90 cannot be told from the picture (libjxl's own scale); JPEGs of photos

@@ -18,7 +18,7 @@ async fn unknown_paths_are_not_found() {
         "/unknown",
         "/image/unknown/x",
         "/image/original",
-        "/image/details/x.png",
+        "/image/detail/x.png",
         "/IMAGE",
         "/image/Original/x.png",
         "/favicon.ico",

@@ -80,11 +80,13 @@ async fn a_variant_that_is_made_is_counted_once() {
     assert_eq!(before["glimt_device_healthy"], 1.0);
 
     let uploaded = app.upload(&jpeg(1, 300, 200)).await;
+    let looked = scraped(&app).await[DONE];
+    assert_eq!(looked, 1.0, "looked at when it came in");
     for _ in 0..3 {
         app.process("png", &uploaded.file, "thumbnail=64").await;
     }
     let after = scraped(&app).await;
-    assert_eq!(after[DONE], 1.0, "made once, and then kept");
+    assert_eq!(after[DONE] - looked, 1.0, "made once, and then kept");
     assert_eq!(after["glimt_pool_jobs"], 0.0);
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "series come and go");
 
@@ -160,8 +162,12 @@ async fn a_device_that_is_lost_is_told_and_counted_and_comes_back() {
     let uploaded = app.upload(&jpeg(1, 300, 200)).await;
     app.process("png", &uploaded.file, "thumbnail=64").await;
     let well = scraped(&app).await;
-    assert_eq!((well["glimt_device_jobs_total"], well["glimt_device_submissions_total"]), (1.0, 1.0));
-    assert_eq!(well["glimt_engine_jobs_total{engine=\"software\"}"], 1.0);
+    assert_eq!(
+        (well["glimt_device_jobs_total"], well["glimt_device_submissions_total"]),
+        (2.0, 2.0),
+        "looked at, and made"
+    );
+    assert_eq!(well["glimt_engine_jobs_total{engine=\"software\"}"], 2.0);
     assert!(well["glimt_device_buffers_created_total"] >= 3.0 && well["glimt_device_idle_bytes"] > 0.0);
 
     app.engines.drill(Drill::Lose).unwrap();

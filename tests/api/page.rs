@@ -100,7 +100,11 @@ async fn the_overview_is_behind_the_key_and_counts_what_was_done() {
         (json["cache"]["memory"]["hits"].as_u64(), json["cache"]["disk"]["misses"].as_u64()),
         (Some(2), Some(1))
     );
-    assert_eq!((json["engine"]["device"].as_str(), json["engine"]["cpu_jobs"].as_u64()), (Some("none"), Some(1)));
+    assert_eq!(
+        (json["engine"]["device"].as_str(), json["engine"]["cpu_jobs"].as_u64()),
+        (Some("none"), Some(2)),
+        "looked at, and made"
+    );
     assert_eq!(json["errors"].as_array().unwrap().len(), 1, "what is not there is everyday: {text}");
     let failure = &json["errors"][0];
     assert_eq!(failure["id"].as_str(), Some(wrong.header("x-request-id")));
