@@ -93,7 +93,7 @@ impl Sandbox {
     pub fn decode(&self, bytes: &[u8], budget: &Budget, stop: &Stop) -> Result<Pixmap, CodecError> {
         let format = codec::sniff(bytes).ok_or(CodecError::NotAnImage)?;
         let decoded = self.decode_as(format, bytes, budget, stop);
-        let outcome = outcome(&decoded, stop);
+        let outcome = outcome(&decoded, budget, stop);
         for (count, _) in self.outcomes.iter().zip(Outcome::ALL).filter(|(_, one)| *one == outcome) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -143,7 +143,7 @@ impl Sandbox {
 }
 
 /// What became of the child that gave this.
-fn outcome(decoded: &Result<Pixmap, CodecError>, stop: &Stop) -> Outcome {
+fn outcome(decoded: &Result<Pixmap, CodecError>, budget: &Budget, stop: &Stop) -> Outcome {
     let Err(error) = decoded else { return Outcome::Done };
     if matches!(error, CodecError::Crashed { .. }) {
         Outcome::Crashed
@@ -151,10 +151,11 @@ fn outcome(decoded: &Result<Pixmap, CodecError>, stop: &Stop) -> Outcome {
         Outcome::NotStarted
     } else if !matches!(error, CodecError::TimedOut) {
         Outcome::Refused
-    } else if stop.check() == Err(Stopped::Dropped) {
-        Outcome::Stopped
     } else {
-        Outcome::TimedOut
+        // Who waits is answered at the deadline and leaves: the job may hear of that before it looks at the clock.
+        let mut deadlines = [budget.deadline, stop.deadline()].into_iter().flatten();
+        let is_over = deadlines.any(|deadline| Instant::now() >= deadline);
+        if stop.check() == Err(Stopped::Dropped) && !is_over { Outcome::Stopped } else { Outcome::TimedOut }
     }
 }
 
