@@ -82,6 +82,10 @@ pub struct Rules {
     pub hot_cache_bytes: u64,
     /// Whether there is a page at `/`.
     pub ui: bool,
+    /// Whether metrics have an address of their own.
+    pub metrics_apart: bool,
+    /// Origins whose pages may use the server from a browser.
+    pub cors_origins: Vec<String>,
     /// Variants that have names.
     pub presets: BTreeMap<String, Preset>,
     /// Whether no others are made, but what is signed.
@@ -103,6 +107,8 @@ impl Rules {
             body_patience: config.body_timeout,
             hot_cache_bytes: config.hot_cache_bytes,
             ui: config.ui,
+            metrics_apart: config.metrics_addr.is_some(),
+            cors_origins: config.cors_origins.clone(),
             presets: config.presets.clone(),
             only_presets: config.only_presets,
             signing: Signing::new(config.signing_keys.clone()),

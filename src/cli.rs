@@ -10,6 +10,7 @@ use crate::{
     domain::{Chroma, Effort, OutputFormat, Secret},
     pixels::Backend,
     sandbox,
+    telemetry::LogFormat,
 };
 
 mod commands;
@@ -279,6 +280,19 @@ pub struct Options {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
     pub require_signature: Option<bool>,
 
+    /// An address of its own for /metrics, /healthz and /readyz, in clear text; /metrics is then at no other
+    #[arg(long, value_name = "ADDR")]
+    pub metrics_addr: Option<SocketAddr>,
+
+    /// Pages of these origins may use pictures and API from a browser: https://example.org, or * for all
+    #[arg(long, value_name = "ORIGIN", num_args = 1.., value_delimiter = ',')]
+    pub cors_origin: Option<Vec<String>>,
+
+    /// How log lines are written: full, compact, pretty (several lines each) or json [default: full]
+    #[arg(long, value_name = "FORMAT")]
+    #[serde(deserialize_with = "by_name")]
+    pub log_format: Option<LogFormat>,
+
     /// Longest time a graceful stop may take, in seconds [default: 20]
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     pub stop_timeout: Option<i64>,
@@ -348,6 +362,9 @@ impl Options {
             signing_key: env.parse(&["GLIMT_SIGNING_KEY"], parse_secrets)?,
             signing_key_file: env.parse(&["GLIMT_SIGNING_KEY_FILE"], parse)?,
             require_signature: env.parse(&["GLIMT_REQUIRE_SIGNATURE"], parse_bool)?,
+            metrics_addr: env.parse(&["GLIMT_METRICS_ADDR"], parse)?,
+            cors_origin: env.parse(&["GLIMT_CORS_ORIGIN"], parse_list)?,
+            log_format: env.parse(&["GLIMT_LOG_FORMAT"], parse)?,
             stop_timeout: env.parse(&["GLIMT_STOP_TIMEOUT"], parse)?,
         })
     }
@@ -409,6 +426,9 @@ impl Options {
             signing_key: self.signing_key.or(lower.signing_key),
             signing_key_file: self.signing_key_file.or(lower.signing_key_file),
             require_signature: self.require_signature.or(lower.require_signature),
+            metrics_addr: self.metrics_addr.or(lower.metrics_addr),
+            cors_origin: self.cors_origin.or(lower.cors_origin),
+            log_format: self.log_format.or(lower.log_format),
             stop_timeout: self.stop_timeout.or(lower.stop_timeout),
         }
     }

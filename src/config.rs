@@ -15,6 +15,7 @@ use crate::{
     domain::{Asked, Encoders, Filter, OutputFormat, Preset, Quality, Secret, Settings, nearest},
     pixels::{Backend, gpu::Probe},
     sandbox,
+    telemetry::LogFormat,
 };
 
 mod effective;
@@ -127,6 +128,12 @@ pub struct Config {
     pub signing_keys: Vec<Secret>,
     /// Whether others have to be signed.
     pub require_signature: bool,
+    /// Where metrics and health are told, and metrics nowhere else.
+    pub metrics_addr: Option<SocketAddr>,
+    /// Origins whose pages may use the server from a browser.
+    pub cors_origins: Vec<String>,
+    /// How log lines are written.
+    pub log_format: LogFormat,
     /// Longest time a graceful stop may take.
     pub stop_timeout: Duration,
 }
@@ -193,6 +200,9 @@ impl Config {
             only_presets: false,
             signing_keys: Vec::new(),
             require_signature: false,
+            metrics_addr: None,
+            cors_origins: Vec::new(),
+            log_format: LogFormat::default(),
             stop_timeout: Duration::from_secs(20),
         }
     }
@@ -291,6 +301,9 @@ impl Config {
             only_presets,
             signing_keys,
             require_signature,
+            metrics_addr: typed.metrics_addr,
+            cors_origins: cors_origins(typed.cors_origin)?,
+            log_format: typed.log_format.unwrap_or(defaults.log_format),
             stop_timeout: scaled("stop-timeout", typed.stop_timeout, 0..=3600, 1)?
                 .map_or(defaults.stop_timeout, Duration::from_secs),
             path: defaults.path,
@@ -348,6 +361,19 @@ fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFi
         (None, Some(_)) => Err(ConfigError::HalfTls { given: "tls-key", missing: "tls-cert" }),
         (None, None) => Ok(None),
     }
+}
+
+/// Origins as browsers send them: without a slash at the end, and without the port that the scheme has anyway.
+fn cors_origins(typed: Option<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    let origins = typed.unwrap_or_default();
+    for got in origins.iter().filter(|got| *got != "*") {
+        let url = url::Url::parse(got).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let right = url.map_or_else(|| "https://example.org".to_owned(), |url| url.origin().ascii_serialization());
+        if *got != right {
+            return Err(ConfigError::Origin { got: got.clone(), right });
+        }
+    }
+    Ok(origins)
 }
 
 /// Presets by their names, which are a part of a path.

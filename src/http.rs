@@ -15,6 +15,7 @@ use crate::app::App;
 
 mod auto;
 mod caching;
+mod cors;
 mod delete;
 mod details;
 mod download;
@@ -49,12 +50,14 @@ struct Wired {
     app: Arc<App>,
     hot: Arc<hot::Hot>,
     watched: Arc<watched::Watched>,
+    cors: Option<Arc<cors::Cors>>,
 }
 
 impl Wired {
     fn new(app: Arc<App>) -> Self {
         let hot = Arc::new(hot::Hot::new(app.rules.hot_cache_bytes, Arc::clone(&app.tickets)));
-        Self { app, hot, watched: Arc::default() }
+        let cors = cors::Cors::new(&app.rules.cors_origins).map(Arc::new);
+        Self { app, hot, watched: Arc::default(), cors }
     }
 }
 
@@ -66,7 +69,7 @@ impl FromRef<Wired> for Arc<App> {
 
 /// For a connection over those that are served: how the server is, and a refusal of everything else, after which it is closed.
 fn refusing_router(wired: Wired) -> Router {
-    health_routes()
+    public_health(&wired)
         .fallback(layers::no_connection)
         .layer(middleware::from_fn(layers::closing))
         .layer(middleware::from_fn_with_state(wired.clone(), layers::request))
@@ -75,16 +78,30 @@ fn refusing_router(wired: Wired) -> Router {
 
 /// What answers while everything else is refused.
 fn health_routes() -> Router<Wired> {
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+    Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz))
+}
+
+/// The same at the address that is everybody's: with metrics, if these have none of their own.
+fn public_health(wired: &Wired) -> Router<Wired> {
+    let health = health_routes();
+    if wired.app.rules.metrics_apart { health } else { health.route("/metrics", get(metrics::metrics)) }
+}
+
+/// The address that is the operator's.
+fn operator_router(wired: Wired) -> Router {
+    health_routes()
         .route("/metrics", get(metrics::metrics))
+        .method_not_allowed_fallback(layers::method_not_allowed)
+        .fallback(layers::unknown_path)
+        .layer(middleware::from_fn_with_state(wired.clone(), layers::request))
+        .with_state(wired)
 }
 
 /// Every route, behind the layers: request id and log, panics, the API key.
 fn router(wired: Wired) -> Router {
     let page = if wired.app.rules.ui { page::routes() } else { Router::new() };
-    health_routes()
+    let cors = wired.cors.as_ref().map(|cors| cors.layer());
+    let router = public_health(&wired)
         .merge(page)
         .route("/openapi.json", get(openapi::openapi))
         .route("/image", post(upload::upload))
@@ -110,7 +127,12 @@ fn router(wired: Wired) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&wired.app), layers::api_key))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(middleware::from_fn_with_state(wired.clone(), layers::request))
-        .with_state(wired)
+        .with_state(wired);
+    // Outside of all: a refusal too is to be read by the page that gets it.
+    match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
 }
 
 /// The request with several slashes in front of its path made one: Lemmy sends `//internal/purge`. Stands in front of

@@ -15,6 +15,7 @@
 //! | [`cli`], [`config`] | what was typed; what is true |
 //! | [`show_config`] | the configuration in effect, and where it came from |
 //! | [`gpu_info`] | the adapters there are, and where jobs would go |
+//! | [`bench`] | what a machine can carry |
 //! | [`convert`] | one picture, as a server would make it |
 //! | [`manual`] | what a shell and a reader are told of commands and options |
 //! | [`maintain`] | check, export and import a data directory |
@@ -28,6 +29,7 @@
 #![recursion_limit = "256"]
 
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod codec;
 pub mod config;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use glimt::{
+    bench,
     cli::{Cli, Command, Options},
     config::{Config, ConfigError},
     convert, gpu_info, healthcheck,
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
             let task = convert::Task { from, ops, to };
             return convert::run(&task, Options { backend, ..Options::default() }, &env);
         }
+        Some(Command::Bench { secs, megapixels, path, backend, workers }) => {
+            let options = Options { path, backend, workers, ..Options::default() };
+            return bench::run(bench::Terms { secs, megapixels }, options, &env);
+        }
         Some(Command::Completions { shell }) => return manual::completions(shell),
         Some(Command::Man { of }) => return manual::man(of.as_deref()),
         Some(Command::Sign { target, expires_in, signing_key, signing_key_file, config }) => {
@@ -51,7 +56,7 @@ fn main() -> ExitCode {
         }
         Err(error) => Cli::command().error(ErrorKind::ValueValidation, error).exit(),
     };
-    telemetry::init();
+    telemetry::init(config.log_format);
     for unknown in Options::unknown_variables(std::env::vars_os().map(|(name, _value)| name)) {
         tracing::warn!("{unknown}");
     }

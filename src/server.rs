@@ -5,7 +5,7 @@ use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use self::{connection::Common, pulse::Patience, tls::Tls};
+use self::{connection::Common, operator::Operator, pulse::Patience, tls::Tls};
 use crate::{
     app::{App, StartError},
     config::Config,
@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod connection;
+mod operator;
 mod parse_errors;
 mod pulse;
 mod tls;
@@ -42,6 +43,7 @@ pub struct Server {
     /// Tasks beside the requests: the clean-up, the upkeep of the cache and of the certificate.
     chores: Vec<JoinHandle<()>>,
     tls: Option<Arc<Tls>>,
+    operator: Option<Operator>,
     patience: Patience,
     stop_timeout: Duration,
 }
@@ -61,19 +63,29 @@ impl Server {
         let listener =
             TcpListener::bind(config.addr).await.map_err(|source| StartError::Listen { addr: config.addr, source })?;
         let local_addr = listener.local_addr().map_err(|source| StartError::Listen { addr: config.addr, source })?;
+        let operator = match config.metrics_addr {
+            Some(addr) => Some(Operator::bind(addr).await?),
+            None => None,
+        };
         let (app, cleanup) = App::open(&config).await?;
         let upkeep = Arc::clone(&app.cache).keep_up();
         let mut chores = vec![tokio::spawn(cleanup.run()), tokio::spawn(upkeep)];
         chores.extend(tls.iter().map(|tls| tokio::spawn(Arc::clone(tls).keep_up())));
         let patience =
             Patience { head: config.head_timeout, idle: config.keep_alive_timeout, send: config.send_timeout };
-        Ok(Self { listener, local_addr, app, chores, tls, patience, stop_timeout: config.stop_timeout })
+        Ok(Self { listener, local_addr, app, chores, tls, operator, patience, stop_timeout: config.stop_timeout })
     }
 
     /// The address it is bound to, with the port that the system chose where 0 was asked for.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The address of metrics and health, if they have one of their own.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.operator.as_ref().map(|operator| operator.local_addr)
     }
 
     /// The engines that process pictures; they count where each job went.
@@ -94,10 +106,15 @@ impl Server {
     /// # Errors
     /// When the metadata store cannot be closed cleanly.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<(), RepoError> {
-        let Self { listener, local_addr, app, chores, tls, patience, stop_timeout } = self;
+        let Self { listener, local_addr, app, chores, tls, operator, patience, stop_timeout } = self;
         tracing::info!(tls = tls.is_some(), %local_addr, "listening");
         let stopping = CancellationToken::new();
         let (front, refusing) = http::Front::pair(Arc::clone(&app));
+        let operator = operator.map(|operator| {
+            tracing::info!(local_addr = %operator.local_addr, "metrics have an address of their own");
+            let common = Arc::new(Common { tls: None, patience, stop: stopping.clone() });
+            tokio::spawn(operator.serve(common, front.for_operator()))
+        });
         let (front, refusing) = (Arc::new(front), Arc::new(refusing));
         let (gate, spares) = (&app.gates.connections, Arc::new(Semaphore::new(SPARE_CONNECTIONS as usize)));
         let common = Arc::new(Common { tls, patience, stop: stopping.clone() });
@@ -144,6 +161,10 @@ impl Server {
         };
         if tokio::time::timeout(stop_timeout, ended).await.is_err() {
             tracing::warn!(secs = stop_timeout.as_secs(), "requests are cut off that did not finish in time");
+        }
+        if let Some(operator) = operator {
+            // It ends by itself, in its time.
+            let _ended = operator.await;
         }
         // The last of the connections may hold the store and the repo for a moment longer.
         drop((common, front, refusing));

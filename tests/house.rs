@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "main",
         &[
+            "bench",
             "cli",
             "config",
             "convert",
@@ -35,8 +36,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lib", &[]),
     // Wiring.
     ("app", &["config", "service", "sandbox", "codec", "pixels", "store", "repo", "domain"]),
-    ("cli", &["sandbox", "pixels", "domain"]),
-    ("config", &["cli", "sandbox", "pixels", "domain"]),
+    ("bench", &["app", "cli", "config", "server", "codec", "pixels", "repo", "domain"]),
+    ("cli", &["sandbox", "pixels", "telemetry", "domain"]),
+    ("config", &["cli", "sandbox", "pixels", "telemetry", "domain"]),
     ("convert", &["app", "cli", "config", "service", "domain"]),
     ("gpu_info", &["cli", "pixels"]),
     ("healthcheck", &["cli"]),
@@ -45,7 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("show_config", &["cli", "config"]),
     ("sign", &["cli", "config", "service"]),
     ("signals", &[]),
-    ("telemetry", &[]),
+    ("telemetry", &["domain"]),
     // Layers.
     ("server", &["app", "config", "http", "service", "codec", "pixels", "store", "repo", "domain"]),
     ("http", &["app", "service", "codec", "pixels", "store", "repo", "domain"]),
@@ -67,7 +69,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["src/http", "src/server"]),
     ("heifer_hevc_dec", &["src/codec/avif"]),
     ("image", &["src/codec"]),
-    ("indicatif", &["src/maintain"]),
+    ("indicatif", &["src/bench", "src/maintain"]),
     ("image_webp", &["src/codec"]),
     ("jpeg_encoder", &["src/codec"]),
     ("landlock", &["src/sandbox"]),

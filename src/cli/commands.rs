@@ -97,6 +97,29 @@ pub enum Command {
         #[arg(long, value_name = "BACKEND")]
         backend: Option<Backend>,
     },
+    /// Find out in about a minute what this machine can carry, and which limits to set; on the disk of the data directory, in a
+    /// folder of its own that is deleted afterwards
+    Bench {
+        /// How long it takes in all, about, in seconds.
+        #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+        secs: u32,
+
+        /// Of what size the pictures are, in megapixels.
+        #[arg(long, value_name = "MP", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=40))]
+        megapixels: u32,
+
+        /// Data directory; what the environment says, or this folder, when not given.
+        #[arg(short, long, value_name = "PATH")]
+        path: Option<PathBuf>,
+
+        /// The engine to ask for; what the environment says, or auto, when not given.
+        #[arg(long, value_name = "BACKEND")]
+        backend: Option<Backend>,
+
+        /// Threads that decode, process and encode; what the environment says, or one a core, when not given.
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
+        workers: Option<i64>,
+    },
     /// Print a script that completes commands and options in a shell
     Completions {
         /// Which one.

@@ -224,6 +224,9 @@ impl Config {
             signing_key: signing_keys.filter(|_| signing_key_file.is_none()),
             signing_key_file,
             require_signature: Some(self.require_signature),
+            metrics_addr: self.metrics_addr,
+            cors_origin: Some(self.cors_origins.clone()),
+            log_format: Some(self.log_format),
             stop_timeout: secs(self.stop_timeout),
         }
     }

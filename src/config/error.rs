@@ -36,6 +36,14 @@ pub enum ConfigError {
         /// Why not.
         cause: String,
     },
+    /// No origin of a page.
+    #[error("cors-origin has {got:?}, it must be * or an origin as {right}")]
+    Origin {
+        /// What was given.
+        got: String,
+        /// What would be right.
+        right: String,
+    },
     /// A certificate without a key, or a key without a certificate.
     #[error("{given} is given without {missing}")]
     HalfTls {

@@ -123,6 +123,15 @@ fn what_is_wrong_is_named() {
         let half = told(&["-p", "/d", &format!("--{given}"), "x.pem"], &[]);
         assert_eq!(half, format!("{given} is given without {missing}"));
     }
+    for (got, right) in [
+        ("https://a.example/", "https://a.example"),
+        ("https://a.example:443", "https://a.example"),
+        ("a.example", "https://example.org"),
+        ("ftp://a.example", "https://example.org"),
+    ] {
+        let wrong = told(&["-p", "/d", "--cors-origin", "*", got], &[]);
+        assert_eq!(wrong, format!("cors-origin has {got:?}, it must be * or an origin as {right}"));
+    }
     assert!(told(&["-p", "/d"], &[("PICTRS_ADDR", "nowhere")]).contains("PICTRS_ADDR"));
     assert!(told(&["-p", "/d"], &[("GLIMT_NO_DOWNLOAD", "maybe")]).contains("GLIMT_NO_DOWNLOAD"));
     assert!(told(&["--config", "/nonexistent.toml"], &[]).contains("/nonexistent.toml"));
@@ -216,6 +225,9 @@ variants-per-picture = 20\nvariants-per-sec = 21\nmax-connections = 22\nkeep-ali
 tls-key = 'k.pem'\nmax-requests = 24\nmax-uploads = 25\ndownload-allow = ['10.1.0.0/16']\nno-download = true
 stop-timeout = 26
 no-ui = true
+metrics-addr = '127.0.0.1:2'
+cors-origin = ['https://a.example']
+log-format = 'json'
 only-presets = true
 require-signature = true
 preset = { avatar = 'thumbnail=64&format=webp', b = '' }

@@ -23,8 +23,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tower::Service as _;
 
 use super::{
-    Wired, caching::is_plain, layers, one_leading_slash, original, process, refusing_router, request_id::RequestId,
-    router, watched::Route,
+    Wired, caching::is_plain, layers, one_leading_slash, operator_router, original, process, refusing_router,
+    request_id::RequestId, router, watched::Route,
 };
 use crate::app::App;
 
@@ -64,6 +64,12 @@ impl Front {
         (Self { router: router(wired.clone()), wired, hits: true }, refusing)
     }
 
+    /// What answers at the operator's own address.
+    #[must_use]
+    pub fn for_operator(&self) -> Self {
+        Self { router: operator_router(self.wired.clone()), wired: self.wired.clone(), hits: false }
+    }
+
     /// The answer to a request.
     pub fn answer<B>(&self, request: Request<B>) -> Either<Ready<Answered>, Routed>
     where
@@ -81,7 +87,7 @@ impl Front {
         if !self.hits || *request.method() != Method::GET || !is_plain(request.headers()) {
             return None;
         }
-        let Wired { app, hot, watched } = &self.wired;
+        let Wired { app, hot, watched, cors } = &self.wired;
         let began = Instant::now();
         let uri = request.uri();
         let variant = process::key(uri, &app.rules);
@@ -90,9 +96,13 @@ impl Front {
         let copy = hot.hit(&key, |id| app.cache.touch(id))?;
         let mut answer = Response::new(Sent::Whole(copy.bytes()));
         *answer.headers_mut() = copy.head();
+        if let Some(cors) = cors {
+            cors.mark(request.headers(), answer.headers_mut());
+        }
         let id = RequestId::new();
         layers::span(&id, request).in_scope(|| layers::answered(&mut answer, &id, began));
         watched.took(route, began.elapsed());
+        watched.ended(route, 200);
         Some(answer)
     }
 }

@@ -99,6 +99,7 @@ pub(super) fn answered<B>(response: &mut HttpResponse<B>, id: &RequestId, began:
 fn note(watched: &Watched, response: &Response, (method, path): (&Method, &str), id: &RequestId, began: Instant) {
     let (status, took) = (response.status().as_u16(), began.elapsed());
     watched.took(Route::of(path), took);
+    watched.ended(Route::of(path), status);
     let is_refusal = response.extensions().get::<Refused>().is_some();
     let code = response.extensions().get::<Code>().map(|code| code.0);
     watched.failed(is_refusal, status, || {

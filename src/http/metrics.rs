@@ -22,7 +22,7 @@ use super::{
     Wired,
     error::{ApiError, Problem},
     hot::HotStats,
-    watched::{Latency, Route, bounds_secs},
+    watched::{CLASSES, Latency, Route, bounds_secs},
 };
 use crate::{
     pixels::{
@@ -92,6 +92,8 @@ pub(super) struct Scrape {
     pub(super) held: [Held; Class::ALL.len()],
     /// How long answers took, in the order of [`Route::ALL`].
     pub(super) latencies: [Latency; Route::ALL.len()],
+    /// Answers by class of status, in the same order.
+    pub(super) statuses: [[u64; CLASSES.len()]; Route::ALL.len()],
 }
 
 impl Scrape {
@@ -123,6 +125,7 @@ impl Scrape {
             proxies: app.proxies.outcomes(),
             held: Class::ALL.map(|class| app.store.usage().of(class)),
             latencies: wired.watched.latencies(),
+            statuses: wired.watched.statuses(),
         }
     }
 
@@ -164,6 +167,13 @@ impl Collector for Scrape {
         let help = "Decoders in processes of their own, by what became of them: done, what they said is wrong with the file (refused), \
             crashed, killed at the deadline (timed_out), killed because nobody waited any more (stopped), not started";
         page.counters("sandbox_decodes", help, "outcome", &self.decoders)?;
+
+        let by_class = |(route, counts): (Route, [u64; CLASSES.len()])| {
+            let label = move |(class, count)| ([("route", route.name()), ("status", class)], count);
+            CLASSES.into_iter().zip(counts).map(label)
+        };
+        let responses: Vec<_> = Route::ALL.into_iter().zip(self.statuses).flat_map(by_class).collect();
+        page.families("responses", "Answers, by what the request was for and the class of their status", &responses)?;
 
         self.stored(&mut page)?;
         // A device that is not there has no jobs; what is on the cpu engine for want of it is told by reason below.
@@ -460,12 +470,18 @@ mod tests {
                 counts: std::array::from_fn(|bucket| (100 * route + bucket) as u64),
                 sum: Duration::from_millis(250 * route as u64),
             }),
+            statuses: std::array::from_fn(|route| std::array::from_fn(|class| (1000 * route + class) as u64)),
         };
         let text = scrape.clone().text().unwrap();
         let (requests, samples): (Vec<&str>, Vec<&str>) = text
             .lines()
             .filter(|line| !line.starts_with('#'))
             .partition(|line| line.starts_with("glimt_request_seconds"));
+        let (responses, samples): (Vec<&str>, Vec<&str>) =
+            samples.into_iter().partition(|line| line.starts_with("glimt_responses_total"));
+        assert_eq!(responses.len(), Route::ALL.len() * CLASSES.len());
+        assert_eq!(responses[4], r#"glimt_responses_total{route="download",status="2xx"} 1000"#);
+        assert_eq!(responses[7], r#"glimt_responses_total{route="download",status="5xx"} 1003"#);
         let downloads: Vec<&str> = requests.iter().filter(|line| line.contains("\"download\"")).copied().collect();
         assert_eq!(requests.len(), Route::ALL.len() * downloads.len());
         assert_eq!(

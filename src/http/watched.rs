@@ -36,6 +36,9 @@ pub(super) fn bounds_secs() -> [f64; BOUNDS_MICROS.len()] {
     BOUNDS_MICROS.map(|micros| Duration::from_micros(micros).as_secs_f64())
 }
 
+/// Classes of status: there are no others in an answer of ours.
+pub(super) const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
 /// What a request is for, as far as times are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
@@ -120,13 +123,19 @@ pub(super) struct Failure {
 pub(super) struct Watched {
     began: Instant,
     times: [Times; Route::ALL.len()],
+    statuses: [[AtomicU64; CLASSES.len()]; Route::ALL.len()],
     /// Faults of ours, and what clients did wrong or were refused: so that many of these do not push out those.
     failures: [Mutex<VecDeque<Failure>>; 2],
 }
 
 impl Default for Watched {
     fn default() -> Self {
-        Self { began: Instant::now(), times: Default::default(), failures: Default::default() }
+        Self {
+            began: Instant::now(),
+            times: Default::default(),
+            statuses: Default::default(),
+            failures: Default::default(),
+        }
     }
 }
 
@@ -140,6 +149,19 @@ impl Watched {
             count.fetch_add(1, Ordering::Relaxed);
         }
         times.sum_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Notes how an answer ended.
+    pub(super) fn ended(&self, route: Route, status: u16) {
+        let class = usize::from(status / 100).wrapping_sub(2);
+        if let Some(count) = self.statuses.get(route as usize).and_then(|counts| counts.get(class)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many answers of each class of status, in the order of [`Route::ALL`] and [`CLASSES`].
+    pub(super) fn statuses(&self) -> [[u64; CLASSES.len()]; Route::ALL.len()] {
+        self.statuses.each_ref().map(|counts| counts.each_ref().map(|count| count.load(Ordering::Relaxed)))
     }
 
     /// Notes an answer that went wrong. `line` is asked for what is remembered of it, if it is.
@@ -235,6 +257,16 @@ mod tests {
         for (index, route) in Route::ALL.into_iter().enumerate() {
             assert_eq!(route as usize, index);
         }
+    }
+
+    #[test]
+    fn answers_are_counted_by_route_and_class() {
+        let watched = Watched::default();
+        for status in [200, 201, 206, 304, 404, 503, 507, 100, 999] {
+            watched.ended(Route::Upload, status);
+        }
+        assert_eq!(watched.statuses()[0], [3, 1, 1, 2]);
+        assert_eq!(watched.statuses()[1..], [[0; 4]; Route::ALL.len() - 1]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod maintain;
 mod memory;
 mod metrics;
 mod openapi;
+mod operations;
 mod options;
 mod original;
 mod overload;

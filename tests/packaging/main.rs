@@ -12,6 +12,7 @@ mod compose;
 mod dockerfile;
 mod filters;
 mod options;
+mod systemd;
 mod texts;
 
 fn top() -> &'static Path {
