@@ -252,7 +252,19 @@ mod tests {
 
     #[test]
     fn an_order_keeps_the_budget() {
-        let budget = Budget { max_pixels: 7, max_memory_bytes: 9, ..Budget::default() };
+        // All of them different: one in the place of another is seen.
+        let budget = Budget {
+            max_pixels: 1,
+            max_side: 2,
+            max_frames: 3,
+            max_animation_pixels: 4,
+            max_scans: 5,
+            max_scan_pixels: 6,
+            max_metadata_bytes: 7,
+            max_profile_bytes: 8,
+            max_memory_bytes: 9,
+            deadline: None,
+        };
         let order: Order = read(&framed(&Order::new(5, [true, false, true], &budget)).unwrap()[4..]).unwrap();
         assert_eq!((order.budget(), order.memory_bytes(), order.cpu_secs()), (budget, 14, None));
         let deadline = Instant::now() + Duration::from_secs(60);
