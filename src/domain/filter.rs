@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use meant::meant;
+
+mod meant;
+
 /// The largest standard deviation a blur may ask for, in pixels.
 pub const MAX_SIGMA: f32 = 10_000.0;
 
@@ -135,7 +139,7 @@ pub enum Gravity {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FilterError {
     /// Not a number of the kind the filter takes.
-    #[error("{filter}={value} cannot be read: {filter} takes {takes}")]
+    #[error("{filter}={value} cannot be read: {filter} takes {takes}{}", meant(.filter, .value))]
     Unreadable {
         /// The filter's name.
         filter: &'static str,
@@ -418,6 +422,8 @@ fn flip(value: &str) -> Result<Filter, FilterError> {
 }
 
 impl Resampling {
+    const ALL: [Self; 5] = [Self::Lanczos3, Self::CatmullRom, Self::Mitchell, Self::Bilinear, Self::Box];
+
     /// The filter of this name, in letters of any case; those that pict-rs knows and that are not here stand for what is nearest.
     fn parse(name: &str) -> Option<Self> {
         Some(match name.to_ascii_lowercase().as_str() {

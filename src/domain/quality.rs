@@ -95,7 +95,8 @@ mod tests {
         assert_eq!(Quality::parse("080").map(Quality::get), Ok(80));
         for value in ["", "0", "101", "256", "1000000000000", "-1", "+5", "80.0", "80%", " 80", "high"] {
             let error = Quality::parse(value).unwrap_err().to_string();
-            assert_eq!(error, format!("quality={value} cannot be read: quality takes a whole number from 1 to 100"));
+            let told = format!("quality={value} cannot be read: quality takes a whole number from 1 to 100");
+            assert!(error.starts_with(&told), "{error}");
         }
     }
 }

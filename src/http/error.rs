@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     codec::CodecError,
-    domain::{AliasError, FilterError},
+    domain::{AliasError, FilterError, hint},
     pixels::{ExecError, PlanError},
     repo::RepoError,
     service::{
@@ -26,6 +26,24 @@ use crate::{
 
 /// When a client may ask again that came at a bad time, and nothing is known of how long that lasts.
 const RETRY_SECS: u64 = 1;
+
+/// What paths begin with, as far as a word in them may be meant.
+const PATHS: [&str; 14] = [
+    "/image",
+    "/image/delete",
+    "/image/details",
+    "/image/download",
+    "/image/original",
+    "/image/preset",
+    "/healthz",
+    "/internal/aliases",
+    "/internal/filename",
+    "/internal/import",
+    "/internal/purge",
+    "/metrics",
+    "/openapi.json",
+    "/readyz",
+];
 
 /// An error as it goes out: `{"code":..,"msg":..}` under its status.
 #[derive(Debug)]
@@ -137,7 +155,9 @@ impl ApiError {
     }
 
     pub(super) fn unknown_path(path: &str) -> Self {
-        Self::not_found("unknown-path", format!("there is nothing at {}", path.chars().take(200).collect::<String>()))
+        let begins = path.match_indices('/').nth(2).map_or(path, |(at, _)| &path[..at]);
+        let shown: String = path.chars().take(200).collect();
+        Self::not_found("unknown-path", format!("there is nothing at {shown}{}", hint(begins, PATHS)))
     }
 
     pub(super) fn unreadable_path() -> Self {
@@ -162,10 +182,11 @@ impl ApiError {
     }
 
     pub(super) fn unknown_preset<'n>(name: &str, names: impl Iterator<Item = &'n String>) -> Self {
-        let names = names.map(String::as_str).collect::<Vec<&str>>().join(", ");
+        let all: Vec<&str> = names.map(String::as_str).collect();
+        let (names, nearest) = (all.join(", "), hint(name, all.iter().copied()));
         let known = if names.is_empty() { "there are none".to_owned() } else { format!("use one of {names}") };
         let name: String = name.chars().take(64).collect();
-        Self::not_found("unknown-preset", format!("there is no preset {name:?}: {known}"))
+        Self::not_found("unknown-preset", format!("there is no preset {name:?}: {known}{nearest}"))
     }
 
     pub(super) fn bad_signature(error: &SignatureError) -> Self {

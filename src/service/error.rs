@@ -2,7 +2,7 @@
 
 use crate::{
     codec::CodecError,
-    domain::{Alias, AliasError, FilterError, OutputFormat},
+    domain::{Alias, AliasError, FilterError, OutputFormat, hint},
     pixels::{ExecError, PlanError},
     repo::RepoError,
     service::{fetch::FetchError, gates::Full},
@@ -22,7 +22,7 @@ pub enum ServiceError {
     #[error("the delete token is not the one of {0}")]
     WrongToken(Alias),
     /// The extension is not one we write.
-    #[error("{got:?} is not a format that can be made, use one of {}", formats())]
+    #[error("{got:?} is not a format that can be made, use one of {}{}", formats(), hint(.got, OutputFormat::ALL.map(OutputFormat::extension)))]
     UnknownFormat {
         /// What was asked for.
         got: String,
