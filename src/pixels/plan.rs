@@ -180,7 +180,8 @@ impl Plan {
     /// [`divisor`] tells what that may be.
     ///
     /// # Errors
-    /// As [`Plan::new`]; and [`PlanError::Misfit`] where anything but turning comes before the picture is reduced, or blurred enough.
+    /// As [`Plan::new`]; and [`PlanError::Misfit`] where anything but turning and cropping comes before the picture is reduced, or anything but
+    /// turning before it is blurred enough.
     pub fn divided(ops: &[Op], whole: Size, divisor: u32, limits: &PlanLimits) -> Result<Self, PlanError> {
         Self::many_divided(&[ops], whole, divisor.max(1), limits)
     }
@@ -355,12 +356,10 @@ impl Plan {
 /// leaves ([`gaussian::divisor`]).
 #[must_use]
 pub fn divisor(ops: &[Op], whole: Size) -> u32 {
-    let mut orientation = Orientation::UPRIGHT;
+    let mut size = whole;
     for op in ops {
         match *op {
-            Op::Orient(next) => orientation = orientation.then(next),
             Op::Resize { to, .. } => {
-                let size = orientation.size(whole);
                 let (resized, _) = to.of(size);
                 // In sixteenths, of what is there without a rest.
                 let enough = |from: u32, to: u32, (by, least): (u32, u64)| {
@@ -371,34 +370,42 @@ pub fn divisor(ops: &[Op], whole: Size) -> u32 {
                 };
                 return LEAST_RATIOS.into_iter().find(fits).map_or(1, |(by, _)| by);
             }
-            Op::Blur { sigma } => return gaussian::divisor(f64::from(sigma)),
-            Op::Crop(_) | Op::CropAspect { .. } | Op::Sharpen { .. } | Op::Colour(_) => return 1,
+            Op::Blur { sigma } if size.pixels() == whole.pixels() => return gaussian::divisor(f64::from(sigma)),
+            Op::Blur { .. } | Op::Sharpen { .. } | Op::Colour(_) => return 1,
+            Op::Orient(_) | Op::Crop(_) | Op::CropAspect { .. } => size = seen(*op, size),
         }
     }
     1
 }
 
 /// Whether the sides of a picture of size `whole` may be divided by any such number before `ops` are done to it: whether they reduce
-/// it before all else, and it is still as many times as large as what it is reduced to as [`LEAST_RATIOS`] has for the largest divisors.
+/// it before all else but turns and crops, and it is still as many times as large as what it is reduced to as [`LEAST_RATIOS`] has for the largest divisors.
 #[must_use]
 pub fn bears(ops: &[Op], whole: Size, divisor: u32) -> bool {
-    let mut orientation = Orientation::UPRIGHT;
+    let mut size = whole;
     for op in ops {
         match *op {
-            Op::Orient(next) => orientation = orientation.then(next),
             Op::Resize { to, .. } => {
-                let size = orientation.size(whole);
                 let (resized, _) = to.of(size);
                 let least = u64::from(divisor) * LEAST_RATIOS[0].1;
                 let enough = |from: u32, to: u32| to > 0 && u64::from(from) * 16 >= u64::from(to).saturating_mul(least);
                 return enough(size.width, resized.width) && enough(size.height, resized.height);
             }
-            Op::Crop(_) | Op::CropAspect { .. } | Op::Blur { .. } | Op::Sharpen { .. } | Op::Colour(_) => {
-                return false;
-            }
+            Op::Blur { .. } | Op::Sharpen { .. } | Op::Colour(_) => return false,
+            Op::Orient(_) | Op::Crop(_) | Op::CropAspect { .. } => size = seen(*op, size),
         }
     }
     false
+}
+
+/// What is to be seen of a picture of this size when it has been turned or cropped.
+fn seen(op: Op, size: Size) -> Size {
+    match op {
+        Op::Orient(turn) => turn.size(size),
+        Op::Crop(rect) => rect.size,
+        Op::CropAspect { aspect, .. } => size.aspect(aspect),
+        Op::Resize { .. } | Op::Blur { .. } | Op::Sharpen { .. } | Op::Colour(_) => size,
+    }
 }
 
 /// Divisors, and in sixteenths by how much what was divided is to be reduced at least. 1.875, so that the 4032 columns of a

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use glimt::codec::{self, Budget, Scale};
 use glimt::pixels::{
-    Backend, EngineOptions, Engines, Form, Layout, Op, Orientation, Pixmap, Plan, PlanLimits, Rect, Size, Source, Stop,
-    exec, plan,
+    Anchor, Backend, Colour, EngineOptions, Engines, Form, Layout, Op, Orientation, Pixmap, Plan, PlanLimits, Rect,
+    Size, Source, Stop, exec, plan,
 };
 use jpeg_encoder::{ColorType, SamplingFactor};
 
@@ -263,6 +263,35 @@ fn what_ends_within_a_square_ends_there() {
     }
 }
 
+/// A part of a picture that comes divided, which begins and ends between its samples, is where it is in the whole picture.
+#[test]
+fn a_part_is_cropped_where_it_is() {
+    let engines = cpu();
+    let limits = PlanLimits::default();
+    let file = jpeg(1283, 967, SamplingFactor::F_1_1);
+    let of = |scale: Scale, ops: &[Op]| {
+        let decoded = codec::decode_for_engine(&file, scale, &Budget::default()).unwrap();
+        let plan = Plan::divided(ops, Size::new(1283, 967), scale.divisor(), &limits).unwrap();
+        let made = exec::run_all(&plan, Source::from(&decoded.picture), &engines, &Stop::default()).unwrap();
+        made.into_iter().next().unwrap().into_pixmap().unwrap()
+    };
+    for exif in [1, 6, 7] {
+        let turn = Op::Orient(Orientation::from_exif(exif).unwrap());
+        for (x, y, width, height) in [(101, 53, 700, 701), (0, 0, 901, 601), (240, 13, 643, 699)] {
+            let crop = |x, y| Op::Crop(Rect { x, y, size: Size::new(width, height) });
+            let ops = [turn, crop(x, y), Op::fit(40)];
+            assert_eq!(plan::divisor(&ops, Size::new(1283, 967)), 8);
+            let (wanted, got) = (of(Scale::Whole, &ops), of(Scale::Eighth, &ops));
+            assert_eq!((got.width(), got.height()), (wanted.width(), wanted.height()));
+            let ours = psnr(got.data(), wanted.data());
+            // The control: half of a sample further.
+            let moved = psnr(of(Scale::Eighth, &[turn, crop(x + 4, y + 4), Op::fit(40)]).data(), wanted.data());
+            eprintln!("{exif} {x} {y}: {ours:.1} dB, moved {moved:.1} dB");
+            assert!(ours > 30.0 && moved < ours - 1.0, "{exif} {x} {y}: {ours} dB, moved {moved} dB");
+        }
+    }
+}
+
 #[test]
 fn sizes_and_turns_are_those_of_the_whole_picture() {
     let limits = PlanLimits::default();
@@ -271,11 +300,15 @@ fn sizes_and_turns_are_those_of_the_whole_picture() {
         for side in [16, 100, 255] {
             for exif in 1..=8 {
                 let turn = Op::Orient(Orientation::from_exif(exif).unwrap());
-                let ops = [turn, Op::fit(side), Op::Blur { sigma: 2.0 }];
-                let divisor = plan::divisor(&ops, whole);
-                let plan = Plan::divided(&ops, whole, divisor, &limits).unwrap();
-                assert_eq!(plan.source(), whole.divided(divisor));
-                assert_eq!(plan.output(), Plan::new(&ops, whole, &limits).unwrap().output(), "{whole} {side} {exif}");
+                let crop = Op::CropAspect { aspect: Size::new(5, 3), at: Anchor { x: 9000, y: 50_000 } };
+                for ops in [&[turn, Op::fit(side), Op::Blur { sigma: 2.0 }][..], &[turn, crop, Op::fit(side), crop][..]]
+                {
+                    let divisor = plan::divisor(ops, whole);
+                    let plan = Plan::divided(ops, whole, divisor, &limits).unwrap();
+                    assert_eq!(plan.source(), whole.divided(divisor));
+                    let output = Plan::new(ops, whole, &limits).unwrap().output();
+                    assert_eq!(plan.output(), output, "{whole} {side} {exif}");
+                }
             }
         }
     }
@@ -288,11 +321,17 @@ fn only_what_is_reduced_first_and_by_enough_is_divided() {
     assert_eq!([64, 256, 268, 269, 512, 537, 538, 1344, 1345, 4032, 9999].map(of), [8, 8, 8, 4, 4, 4, 2, 2, 1, 1, 1]);
     // Two megapixels.
     assert_eq!(plan::divisor(&[Op::fit(512)], Size::new(1728, 1296)), 2);
-    let crop = Op::Crop(Rect { x: 0, y: 0, size: Size::new(4000, 3000) });
-    for first in [crop, Op::Blur { sigma: 1.0 }] {
+    let saturation = Op::Colour(Colour::Saturation(2.0));
+    for first in [saturation, Op::Sharpen { sigma: 1.0, amount: 1.0 }, Op::Blur { sigma: 1.0 }] {
         assert_eq!(plan::divisor(&[first, Op::fit(64)], whole), 1);
         assert!(Plan::divided(&[first, Op::fit(64)], whole, 8, &PlanLimits::default()).is_err());
     }
+    // What is left of it counts, and a blur does not know where a part of it ends.
+    let crop = Op::CropAspect { aspect: Size::new(1, 4), at: Anchor::CENTRE };
+    let cropped = |side| plan::divisor(&[crop, Op::fit(side)], whole);
+    assert_eq!([200, 201, 400, 500, 1000, 1008, 1009].map(cropped), [8, 8, 4, 2, 2, 2, 1]);
+    assert_eq!(plan::divisor(&[crop, Op::Blur { sigma: 100.0 }], whole), 1);
+    assert!(Plan::divided(&[crop, Op::Blur { sigma: 100.0 }], whole, 2, &PlanLimits::default()).is_err());
     let blurred = |sigma| plan::divisor(&[Op::Orient(Orientation::ROTATE_90), Op::Blur { sigma }, Op::fit(64)], whole);
     assert_eq!([0.0, 2.8, 3.0, 100.0].map(blurred), [1, 1, 2, 2]);
     assert_eq!(plan::divisor(&[], whole), 1);

@@ -1,6 +1,6 @@
 //! Kernels that reduce a line: a filter, sampled where each output sample looks, cut off and renormalised at the edges.
 
-use std::f64::consts::PI;
+use std::{f64::consts::PI, ops::Range};
 
 use super::{Band, Kernel};
 
@@ -82,17 +82,34 @@ pub fn resample(filter: ResizeFilter, source_len: u32, target_len: u32) -> Optio
 /// have fewer samples of the line under it, so the line ends within it: ratio and positions are those of the line.
 #[must_use]
 pub fn resample_divided(filter: ResizeFilter, whole_len: u32, divisor: u32, target_len: u32) -> Option<Kernel> {
-    if whole_len == 0 || target_len == 0 || divisor == 0 {
+    resample_part(filter, whole_len, divisor, 0..whole_len, target_len)
+}
+
+/// The same of a part of the line alone, which may begin and end between two of the samples that there are: those that it has any part of
+/// are looked at, and none else.
+///
+/// `None` for a part with nothing in it too, or that goes past the line.
+#[must_use]
+pub fn resample_part(
+    filter: ResizeFilter,
+    whole_len: u32,
+    divisor: u32,
+    part: Range<u32>,
+    target_len: u32,
+) -> Option<Kernel> {
+    if part.is_empty() || part.end > whole_len || target_len == 0 || divisor == 0 {
         return None;
     }
-    let source_len = whole_len.div_ceil(divisor);
-    if whole_len == source_len && source_len == target_len {
+    let (source_len, part_len) = (whole_len.div_ceil(divisor), part.end - part.start);
+    if part_len == source_len && source_len == target_len {
         return Some(Kernel::identity(source_len));
     }
-    let ratio = f64::from(whole_len) / f64::from(divisor) / f64::from(target_len);
+    let ratio = f64::from(part_len) / f64::from(divisor) / f64::from(target_len);
     let scale = ratio.max(1.0);
-    let centre = |at: u32| (f64::from(at) + 0.5).mul_add(ratio, -0.5);
-    let bands: Vec<Band> = (0..target_len).map(|at| band(filter, centre(at), scale, source_len)).collect();
+    let before = f64::from(part.start) / f64::from(divisor) - 0.5;
+    let centre = |at: u32| (f64::from(at) + 0.5).mul_add(ratio, before);
+    let samples = part.start / divisor..part.end.div_ceil(divisor);
+    let bands: Vec<Band> = (0..target_len).map(|at| band(filter, centre(at), scale, &samples)).collect();
     Kernel::from_bands(source_len, &bands)
 }
 
@@ -108,11 +125,11 @@ pub fn divide(filter: ResizeFilter, whole_len: u32, divisor: u32) -> Option<Kern
     let scale = f64::from(divisor);
     let centre = |at: u32| (f64::from(at) + 0.5).mul_add(scale, -0.5);
     let bands: Vec<Band> =
-        (0..whole_len.div_ceil(divisor)).map(|at| band(filter, centre(at), scale, whole_len)).collect();
+        (0..whole_len.div_ceil(divisor)).map(|at| band(filter, centre(at), scale, &(0..whole_len))).collect();
     Kernel::from_bands(whole_len, &bands)
 }
 
-fn band(filter: ResizeFilter, centre: f64, scale: f64, source_len: u32) -> Band {
+fn band(filter: ResizeFilter, centre: f64, scale: f64, samples: &Range<u32>) -> Band {
     let weight = |at: u32| match filter {
         // A pixel covers half a pixel to each side of its centre: the length of what it shares with the box.
         ResizeFilter::Box => {
@@ -125,8 +142,8 @@ fn band(filter: ResizeFilter, centre: f64, scale: f64, source_len: u32) -> Band 
     };
     // A pixel more on each side: the box reaches pixels whose centres are outside of it.
     let reach = filter.support() * scale + 1.0;
-    let mut first = index((centre - reach).ceil().max(0.0)).min(source_len - 1);
-    let last = index((centre + reach).floor().max(0.0)).min(source_len - 1);
+    let inside = |position: f64| index(position.max(0.0)).clamp(samples.start, samples.end - 1);
+    let (mut first, last) = (inside((centre - reach).ceil()), inside((centre + reach).floor()));
     while first < last && weight(first).abs() < NOTHING {
         first += 1;
     }
@@ -268,6 +285,30 @@ mod tests {
         let half = lanczos(200, 100).unwrap();
         assert_eq!(half.taps(), 12);
         assert!(half.weights().len() <= 7 * half.stride(), "one inner row and three at each edge");
+    }
+
+    /// On a slope a symmetric filter gives the height at its centre.
+    #[test]
+    fn a_part_of_a_divided_line_begins_and_ends_where_it_does() {
+        let (part, divisor, target_len) = (101..805_u32, 8_u32, 44_u32);
+        let height = |at: usize| 8.0 * at as f64 + 3.5;
+        let kernel = resample_part(ResizeFilter::Lanczos3, 1001, divisor, part.clone(), target_len).unwrap();
+        assert_eq!((kernel.source_len(), kernel.target_len()), (126, 44));
+        for (row, at) in kernel.rows().iter().zip(0..) {
+            let (first, weights) = (row.first as usize, kernel.row_weights(*row));
+            // The last tap that counts: rows are filled up with zeros.
+            let end = first + weights.iter().rposition(|weight| *weight != 0.0).unwrap();
+            assert!(first >= 12 && end <= 100, "{at}: samples {first} to {end}");
+            let got: f64 = weights.iter().zip(first..).map(|(weight, at)| f64::from(*weight) * height(at)).sum();
+            let want = 101.0 + (f64::from(at) + 0.5) * 16.0 - 0.5;
+            let allowed = if (3..41).contains(&at) { 0.1 } else { 8.0 };
+            assert!((got - want).abs() < allowed, "{at}: {got} {want}");
+        }
+        let part_of_all = |part| resample_part(ResizeFilter::Lanczos3, 1001, 8, part, 44);
+        assert_eq!(part_of_all(0..1001), resample_divided(ResizeFilter::Lanczos3, 1001, 8, 44));
+        #[expect(clippy::reversed_empty_ranges, reason = "what is refused")]
+        let wrong = [5..5, 7..5, 0..1002].map(part_of_all);
+        assert_eq!(wrong, [None, None, None]);
     }
 
     #[test]

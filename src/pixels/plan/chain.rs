@@ -7,7 +7,7 @@
 
 use super::step::{Separable, Step, trimmed};
 use super::{Matrix, PlanError, PlanLimits, Rect, Size};
-use crate::pixels::kernel::resample::resample_divided;
+use crate::pixels::kernel::resample::resample_part;
 use crate::pixels::kernel::{Kernel, gaussian};
 use crate::pixels::op::{Colour, Op, Target};
 use crate::pixels::orientation::Orientation;
@@ -33,9 +33,11 @@ impl Chain {
     }
 }
 
-/// A chain while operations are added. Without steps, `window` is on the source; on the whole of it, where that comes divided.
+/// A chain while operations are added. Without steps, `window` is on the source; where that comes divided, on the picture that it is of.
 pub(super) struct Builder<'l> {
     limits: &'l PlanLimits,
+    /// Of the picture.
+    whole: Size,
     /// Of what there is: already divided.
     source: Size,
     /// What the sides of the source were divided by: no more once it has been read.
@@ -49,7 +51,7 @@ impl<'l> Builder<'l> {
     pub(super) const fn new(whole: Size, divisor: u32, limits: &'l PlanLimits) -> Self {
         let source = whole.divided(divisor);
         let window = Rect::whole(whole);
-        Self { limits, source, divisor, steps: Vec::new(), window, orientation: Orientation::UPRIGHT }
+        Self { limits, whole, source, divisor, steps: Vec::new(), window, orientation: Orientation::UPRIGHT }
     }
 
     /// The picture's size as it is seen now.
@@ -60,7 +62,7 @@ impl<'l> Builder<'l> {
     /// Adds one operation.
     pub(super) fn add(&mut self, op: Op) -> Result<(), PlanError> {
         check(op, self.limits)?;
-        if self.divisor > 1 && !matches!(op, Op::Orient(_) | Op::Resize { .. } | Op::Blur { .. }) {
+        if self.divisor > 1 && matches!(op, Op::Sharpen { .. } | Op::Colour(_)) {
             return Err(self.misfit());
         }
         match op {
@@ -73,17 +75,21 @@ impl<'l> Builder<'l> {
             Op::Resize { to, filter } => {
                 let (resized, kept) = to.of(self.size());
                 if resized != self.size() {
-                    let (from, to) = (self.window.size, self.orientation.size(resized));
-                    let divisor = self.undivided();
-                    let horizontal = resample_divided(filter, from.width, divisor, to.width);
-                    let vertical = resample_divided(filter, from.height, divisor, to.height);
+                    let to = self.orientation.size(resized);
+                    let (whole, part, divisor) = self.read();
+                    let along = |whole, from, len, to| resample_part(filter, whole, divisor, from..from + len, to);
+                    let horizontal = along(whole.width, part.x, part.size.width, to.width);
+                    let vertical = along(whole.height, part.y, part.size.height, to.height);
                     self.filter(horizontal.zip(vertical))?;
                 }
                 self.crop(kept)?;
             }
             Op::Blur { sigma } => {
+                if self.divisor > 1 && self.window != Rect::whole(self.whole) {
+                    return Err(self.misfit());
+                }
                 let size = self.window.size;
-                let divisor = self.undivided();
+                let (_, _, divisor) = self.read();
                 let kernels = |len| gaussian::blur_divided(len, divisor, f64::from(sigma));
                 let (horizontal, vertical) = (kernels(size.width), kernels(size.height));
                 if divisor > 1 && horizontal.is_empty() {
@@ -112,13 +118,16 @@ impl<'l> Builder<'l> {
         self.check_work()
     }
 
-    /// What the source was divided by, once: the step that is told reads it, and the window is on all that there is.
-    const fn undivided(&mut self) -> u32 {
+    /// For the step that reads next: the picture, the part of it that is seen, and what its sides were divided by. That is so once,
+    /// and then the step itself leaves out what is not seen; otherwise it is given what the window shows, and that is all.
+    const fn read(&mut self) -> (Size, Rect, u32) {
         let divisor = std::mem::replace(&mut self.divisor, 1);
-        if divisor > 1 {
-            self.window = Rect::whole(self.source);
+        let part = self.window;
+        if divisor == 1 {
+            return (part.size, Rect::whole(part.size), 1);
         }
-        divisor
+        self.window = Rect::whole(self.source);
+        (self.whole, part, divisor)
     }
 
     /// The size of what the window is on.
