@@ -243,6 +243,32 @@ async fn every_filter_of_the_table_begins_with_a_value_that_is_taken() {
     page.close().await;
 }
 
+/// What a crop keeps may stand in itself: it comes from an address, goes into it, and a wrong one is told.
+#[tokio::test]
+async fn a_crop_says_itself_what_it_keeps() {
+    let Some((page, stored)) = begun(300, 200).await else { return };
+    page.go(&format!("#playground/png?src={}&crop=1x1.east", stored.file)).await;
+    shown_with(&page, "&crop=1x1.east").await;
+    page.until("document.getElementById('after').naturalWidth === 200").await;
+    assert_eq!(page.js("document.querySelector('.step select').value").await, json!("east"));
+    let choose = |name: &str| {
+        format!(
+            "(() => {{ const box = document.querySelector('.step select'); box.value = '{name}'; box.dispatchEvent(new Event('change')); }})()"
+        )
+    };
+    page.js(&choose("smart")).await;
+    shown_with(&page, "&crop=1x1.smart").await;
+    page.js(&choose("")).await;
+    shown_with(&page, "&crop=1x1").await;
+    page.write(".step .figure", "2").await;
+    shown_with(&page, "&crop=2x1").await;
+    page.go(&format!("#playground/png?src={}&crop=1x1.up", stored.file)).await;
+    page.says(".step .error", "crop is 1x1.up: it takes behind the dot one of smart, center").await;
+    page.click(".step .error .link").await;
+    shown_with(&page, "&crop=1x1").await;
+    page.close().await;
+}
+
 #[tokio::test]
 async fn the_last_change_wins_however_fast_they_come() {
     let Some((page, _stored)) = begun(1200, 900).await else { return };

@@ -1,11 +1,12 @@
 // The filters: a line each. What a filter takes is one of the kinds in `steps.js`.
 //
 // `number(what, least, most, from, unit, more)`: `least` and `most` are the limits, `more.slider` a part of them that a slider reaches.
-// `pair`: two whole numbers with an x between them. `choice`: one of some words. `colour`: RRGGBB. `fixed`: nothing to choose.
+// `pair`: two whole numbers with an x between them. `placed`: the same, and behind a dot what stays, if that is not left to `gravity`. `choice`: one of some words. `colour`: RRGGBB. `fixed`: nothing to choose.
 
 const number = (what, min, max, value, unit = "", more = {}) =>
   ({ kind: "number", what, min, max, value: String(value), unit, step: 1, slider: [min, max], ...more });
 const pair = (what, max, value, unit = "") => ({ kind: "pair", what, min: 1, max, value, unit });
+const placed = (...given) => ({ ...pair(...given), kind: "placed" });
 const choice = (what, options, value = options[0][0]) => ({ kind: "choice", what, options, value });
 const colour = (what, value) => ({ kind: "colour", what, value });
 const fixed = (value) => ({ kind: "fixed", value });
@@ -20,8 +21,8 @@ export const FILTERS = [
   { name: "thumbnail", title: "Thumbnail", group: "Size", about: "Fits inside a square; never enlarges.", takes: side(512) },
   { name: "resize", title: "Resize", group: "Size", about: "Fits inside a square, as a thumbnail does.", takes: side(800) },
   { name: "fit", title: "Fit", group: "Size", about: "Fits inside a box.", takes: pair("Box", SIDE, "800x600", "px") },
-  { name: "cover", title: "Cover", group: "Size", about: "Fills a box; what is over is cut off.", takes: pair("Box", SIDE, "600x400", "px") },
-  { name: "crop", title: "Crop", group: "Size", about: "Cut to an aspect.", takes: pair("Aspect", SIDE, "16x9") },
+  { name: "cover", title: "Cover", group: "Size", about: "Fills a box; what is over is cut off.", takes: placed("Box", SIDE, "600x400", "px") },
+  { name: "crop", title: "Crop", group: "Size", about: "Cut to an aspect.", takes: placed("Aspect", SIDE, "16x9") },
   { name: "gravity", title: "Gravity", group: "Size", about: "What stays when something is cut off.", takes: choice("Keeps", GRAVITIES.map((name) => [name, name])) },
   { name: "dpr", title: "Pixel ratio", group: "Size", about: "All sizes times this.", takes: number("Times", 0.25, 8, 2, "×", { step: 0.25, slider: [0.5, 4] }) },
   { name: "blur", title: "Blur", group: "Look", about: "Gaussian; the standard deviation in pixels.", takes: number("Sigma", 0, 10_000, 3, "px", { slider: [0, 60], step: 0.5 }) },
@@ -56,7 +57,13 @@ export function fault({ name, takes }, value) {
     if (takes.step === 1 && !Number.isInteger(got)) return said(String(Math.round(got)), `a whole number from ${takes.min} to ${takes.max}`);
     return null;
   }
-  if (takes.kind === "pair") {
+  if (takes.kind === "placed" && value.includes(".")) {
+    const [frame, gravity] = [value.slice(0, value.indexOf(".")), value.slice(value.indexOf(".") + 1)];
+    const wrong = fault({ name, takes: { ...takes, kind: "pair" } }, frame);
+    if (GRAVITIES.includes(gravity)) return wrong && { ...wrong, nearest: `${wrong.nearest}.${gravity}` };
+    return said(wrong ? wrong.nearest : frame, `behind the dot one of ${GRAVITIES.join(", ")}`);
+  }
+  if (takes.kind === "pair" || takes.kind === "placed") {
     const sides = value.split("x");
     const clamped = sides.map((text) => Math.min(Math.max(Math.round(Number(text)) || takes.min, takes.min), takes.max));
     const isRight = sides.length === 2 && sides.every((text, at) => text === String(clamped[at]));

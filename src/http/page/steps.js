@@ -1,7 +1,7 @@
 // The filters that were chosen, in their order, each with its controls.
 
 import { ICONS, announce, el, icon } from "./dom.js";
-import { FILTERS, fault, filter } from "./filters.js";
+import { FILTERS, GRAVITIES, fault, filter } from "./filters.js";
 import { draggable, shift } from "./reorder.js";
 
 let made = 0;
@@ -35,6 +35,23 @@ const KINDS = {
       node: el("div", { class: "slider" }, el("label", { for: id, text: takes.what }),
         el("span", { class: "unit pair" }, boxes[0], "×", boxes[1], takes.unit)),
       set(next) { next.split("x").forEach((text, at) => { boxes[at].value = text; }); },
+    };
+  },
+  placed(takes, value, id, tell) {
+    const parts = (text) => [text.split(".", 1)[0], text.includes(".") ? text.slice(text.indexOf(".") + 1) : ""];
+    let [frame, gravity] = parts(value);
+    const told = () => tell(gravity === "" ? frame : `${frame}.${gravity}`);
+    const sides = KINDS.pair(takes, frame, id, (next) => { frame = next; told(); });
+    const options = [["", "as gravity says"], ...GRAVITIES.map((name) => [name, name])];
+    const keeps = KINDS.choice({ what: "Keeps", options }, gravity, `${id}-gravity`, (next) => { gravity = next; told(); });
+    keeps.node.querySelector("select").setAttribute("aria-describedby", `${id}-fault`);
+    return {
+      node: el("div", {}, sides.node, keeps.node),
+      set(next) {
+        [frame, gravity] = parts(next);
+        sides.set(frame);
+        keeps.set(gravity);
+      },
     };
   },
   choice(takes, value, id, tell) {
