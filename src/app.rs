@@ -84,6 +84,8 @@ pub struct Rules {
     pub ui: bool,
     /// Whether metrics have an address of their own.
     pub metrics_apart: bool,
+    /// Whether requests are traced.
+    pub traces: bool,
     /// Origins whose pages may use the server from a browser.
     pub cors_origins: Vec<String>,
     /// Variants that have names.
@@ -108,6 +110,7 @@ impl Rules {
             hot_cache_bytes: config.hot_cache_bytes,
             ui: config.ui,
             metrics_apart: config.metrics_addr.is_some(),
+            traces: config.opentelemetry_url.is_some(),
             cors_origins: config.cors_origins.clone(),
             presets: config.presets.clone(),
             only_presets: config.only_presets,

@@ -288,6 +288,11 @@ pub struct Options {
     #[arg(long, value_name = "ORIGIN", num_args = 1.., value_delimiter = ',')]
     pub cors_origin: Option<Vec<String>>,
 
+    /// Send traces to the OpenTelemetry collector at this address, such as http://localhost:4318: OTLP over HTTP. OTEL_* in the environment say
+    /// the rest, as OTEL_TRACES_SAMPLER
+    #[arg(long, value_name = "URL")]
+    pub opentelemetry_url: Option<String>,
+
     /// How log lines are written: full, compact, pretty (several lines each) or json [default: full]
     #[arg(long, value_name = "FORMAT")]
     #[serde(deserialize_with = "by_name")]
@@ -364,6 +369,7 @@ impl Options {
             require_signature: env.parse(&["GLIMT_REQUIRE_SIGNATURE"], parse_bool)?,
             metrics_addr: env.parse(&["GLIMT_METRICS_ADDR"], parse)?,
             cors_origin: env.parse(&["GLIMT_CORS_ORIGIN"], parse_list)?,
+            opentelemetry_url: env.parse(&["GLIMT_OPENTELEMETRY_URL"], parse)?,
             log_format: env.parse(&["GLIMT_LOG_FORMAT"], parse)?,
             stop_timeout: env.parse(&["GLIMT_STOP_TIMEOUT"], parse)?,
         })
@@ -428,6 +434,7 @@ impl Options {
             require_signature: self.require_signature.or(lower.require_signature),
             metrics_addr: self.metrics_addr.or(lower.metrics_addr),
             cors_origin: self.cors_origin.or(lower.cors_origin),
+            opentelemetry_url: self.opentelemetry_url.or(lower.opentelemetry_url),
             log_format: self.log_format.or(lower.log_format),
             stop_timeout: self.stop_timeout.or(lower.stop_timeout),
         }

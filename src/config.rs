@@ -9,6 +9,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use url::Url;
 
 use crate::{
     cli::{NamedPreset, Options},
@@ -132,6 +133,8 @@ pub struct Config {
     pub metrics_addr: Option<SocketAddr>,
     /// Origins whose pages may use the server from a browser.
     pub cors_origins: Vec<String>,
+    /// The collector that traces are sent to.
+    pub opentelemetry_url: Option<Url>,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Longest time a graceful stop may take.
@@ -202,6 +205,7 @@ impl Config {
             require_signature: false,
             metrics_addr: None,
             cors_origins: Vec::new(),
+            opentelemetry_url: None,
             log_format: LogFormat::default(),
             stop_timeout: Duration::from_secs(20),
         }
@@ -303,6 +307,7 @@ impl Config {
             require_signature,
             metrics_addr: typed.metrics_addr,
             cors_origins: cors_origins(typed.cors_origin)?,
+            opentelemetry_url: typed.opentelemetry_url.map(collector).transpose()?,
             log_format: typed.log_format.unwrap_or(defaults.log_format),
             stop_timeout: scaled("stop-timeout", typed.stop_timeout, 0..=3600, 1)?
                 .map_or(defaults.stop_timeout, Duration::from_secs),
@@ -367,13 +372,27 @@ fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFi
 fn cors_origins(typed: Option<Vec<String>>) -> Result<Vec<String>, ConfigError> {
     let origins = typed.unwrap_or_default();
     for got in origins.iter().filter(|got| *got != "*") {
-        let url = url::Url::parse(got).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = Url::parse(got).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let right = url.map_or_else(|| "https://example.org".to_owned(), |url| url.origin().ascii_serialization());
         if *got != right {
             return Err(ConfigError::Origin { got: got.clone(), right });
         }
     }
     Ok(origins)
+}
+
+/// The address of a collector. Whoever can read the log or the list of processes would read a password in it.
+fn collector(got: String) -> Result<Url, ConfigError> {
+    let cause = match Url::parse(&got) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => "it is not http or https".to_owned(),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            return Err(ConfigError::CollectorSecret);
+        }
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => "it has a query".to_owned(),
+        Ok(url) => return Ok(url),
+        Err(error) => error.to_string(),
+    };
+    Err(ConfigError::Collector { got, cause })
 }
 
 /// Presets by their names, which are a part of a path.

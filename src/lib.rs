@@ -20,6 +20,7 @@
 //! | [`manual`] | what a shell and a reader are told of commands and options |
 //! | [`maintain`] | check, export and import a data directory |
 //! | [`sign`] | an address with a signature |
+//! | [`timing`] | how long things take: histograms, stages |
 //! | [`healthcheck`], [`signals`], [`telemetry`] | what `main` needs besides |
 //!
 //! Arrows: `main -> server -> http -> service -> {codec, pixels, store, repo} -> domain`. Never back, and never
@@ -50,3 +51,4 @@ pub mod sign;
 pub mod signals;
 pub mod store;
 pub mod telemetry;
+pub mod timing;

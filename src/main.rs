@@ -1,6 +1,9 @@
 //! The `glimt` program: parse, resolve, run, exit code.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
@@ -56,7 +59,14 @@ fn main() -> ExitCode {
         }
         Err(error) => Cli::command().error(ErrorKind::ValueValidation, error).exit(),
     };
-    telemetry::init(config.log_format);
+    // Dropped at the end, after the server: the last spans are sent then.
+    let _traces = match telemetry::init(config.log_format, config.opentelemetry_url.as_ref()) {
+        Ok(traces) => traces,
+        Err(error) => {
+            let _unheard = writeln!(io::stderr(), "error: {:#}", anyhow::Error::from(error));
+            return ExitCode::FAILURE;
+        }
+    };
     for unknown in Options::unknown_variables(std::env::vars_os().map(|(name, _value)| name)) {
         tracing::warn!("{unknown}");
     }

@@ -1,11 +1,23 @@
-//! Logs: to stderr, filtered by `RUST_LOG`.
+//! Logs: to stderr, filtered by `RUST_LOG`; and traces, to an OpenTelemetry collector.
 
-use std::{fmt, io::IsTerminal as _, str::FromStr};
+use std::{fmt::Display, io::IsTerminal as _, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt as _, dynamic_filter_fn, filter_fn},
+    fmt,
+    layer::SubscriberExt as _,
+    registry::LookupSpan,
+    util::SubscriberInitExt as _,
+};
+use url::Url;
 
-use crate::domain::hint;
+pub use self::traces::{Traces, TracesError};
+use crate::{domain::hint, timing::TRACES};
+
+pub mod traces;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,23 +67,51 @@ impl FromStr for LogFormat {
     }
 }
 
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Display for LogFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
 }
 
-/// Starts logging, at `info` where `RUST_LOG` says nothing else. Colours only on a terminal.
-pub fn init(format: LogFormat) {
+/// Starts logging, at `info` where `RUST_LOG` says nothing else, with colours only on a terminal; and sends traces to the collector, if
+/// there is one, until what is returned is dropped. Must not be called from async code.
+///
+/// # Errors
+/// [`TracesError`] when traces cannot be sent.
+pub fn init(format: LogFormat, collector: Option<&Url>) -> Result<Option<Traces>, TracesError> {
+    let Some(collector) = collector else {
+        tracing_subscriber::registry().with(lines(format)).init();
+        return Ok(None);
+    };
+    let traces = Traces::to(collector)?;
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(traces.tracer())
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_target(false);
+    // What is done for no request is no trace of its own.
+    let is_traced = dynamic_filter_fn(|metadata, context| {
+        let is_below = || context.lookup_current().is_some();
+        metadata.is_span() && metadata.target() == TRACES && (metadata.name() == traces::REQUEST || is_below())
+    });
+    tracing_subscriber::registry().with(spans.with_filter(is_traced)).with(lines(format)).init();
+    Ok(Some(traces))
+}
+
+/// What writes the lines of the log.
+fn lines<S>(format: LogFormat) -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset_or_unreadable| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match format {
-        LogFormat::Full => lines.init(),
-        LogFormat::Compact => lines.compact().init(),
-        LogFormat::Pretty => lines.pretty().init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).init(),
-    }
+    let only_logs = filter_fn(|metadata| metadata.target() != TRACES);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let lines: Box<dyn Layer<S> + Send + Sync> = match format {
+        LogFormat::Full => lines.boxed(),
+        LogFormat::Compact => lines.compact().boxed(),
+        LogFormat::Pretty => lines.pretty().boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+    };
+    lines.with_filter(filter.and(only_logs))
 }

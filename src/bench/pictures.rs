@@ -38,7 +38,7 @@ pub(super) fn photo(megapixels: u32) -> Result<Vec<u8>, CodecError> {
     for y in 0..rows {
         for x in 0..columns {
             let shapes = smooth(x, y, 9, 1) / 2 + smooth(x, y, 6, 2) / 4;
-            let detail = smooth(x, y, 3, 3) / 10 + noise(x, y, 4) / 40;
+            let detail = smooth(x, y, 3, 3) / 10 + smooth(x, y, 1, 9) / 14 + noise(x, y, 4) / 24;
             for channel in 5..8 {
                 let value = shapes + detail + smooth(x, y, 8, channel) / 8;
                 data.push(u8::try_from(value).unwrap_or(u8::MAX));

@@ -226,6 +226,7 @@ impl Config {
             require_signature: Some(self.require_signature),
             metrics_addr: self.metrics_addr,
             cors_origin: Some(self.cors_origins.clone()),
+            opentelemetry_url: self.opentelemetry_url.as_ref().map(ToString::to_string),
             log_format: Some(self.log_format),
             stop_timeout: secs(self.stop_timeout),
         }

@@ -44,6 +44,17 @@ pub enum ConfigError {
         /// What would be right.
         right: String,
     },
+    /// No address of a collector.
+    #[error("opentelemetry-url has {got:?}, it must be an address as http://localhost:4318: {cause}")]
+    Collector {
+        /// What was given.
+        got: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A name or a password in the address of a collector.
+    #[error("opentelemetry-url has a name or a password: give OTEL_EXPORTER_OTLP_HEADERS in the environment instead")]
+    CollectorSecret,
     /// A certificate without a key, or a key without a certificate.
     #[error("{given} is given without {missing}")]
     HalfTls {

@@ -227,6 +227,7 @@ stop-timeout = 26
 no-ui = true
 metrics-addr = '127.0.0.1:2'
 cors-origin = ['https://a.example']
+opentelemetry-url = 'http://localhost:4318'
 log-format = 'json'
 only-presets = true
 require-signature = true

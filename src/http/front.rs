@@ -26,7 +26,7 @@ use super::{
     Wired, caching::is_plain, layers, one_leading_slash, operator_router, original, process, refusing_router,
     request_id::RequestId, router, watched::Route,
 };
-use crate::app::App;
+use crate::{app::App, telemetry::traces};
 
 /// All that is answered.
 pub struct Front {
@@ -100,7 +100,9 @@ impl Front {
             cors.mark(request.headers(), answer.headers_mut());
         }
         let id = RequestId::new();
-        layers::span(&id, request).in_scope(|| layers::answered(&mut answer, &id, began));
+        let traced = layers::traced(&app.rules, &id, request);
+        traced.in_scope(|| layers::span(&id, request)).in_scope(|| layers::answered(&mut answer, &id, began));
+        traces::answered(&traced, 200);
         watched.took(route, began.elapsed());
         watched.ended(route, 200);
         Some(answer)

@@ -22,9 +22,10 @@ use super::{
     Wired,
     error::{ApiError, Problem},
     hot::HotStats,
-    watched::{CLASSES, Latency, Route, bounds_secs},
+    watched::{CLASSES, Route},
 };
 use crate::{
+    app::App,
     pixels::{
         Backend,
         exec::{Stats, route::Decision},
@@ -38,6 +39,7 @@ use crate::{
         proxies::Outcome,
     },
     store::{Class, Held},
+    timing::{Latency, Stage, bounds_secs},
 };
 
 mod gates;
@@ -92,8 +94,18 @@ pub(super) struct Scrape {
     pub(super) held: [Held; Class::ALL.len()],
     /// How long answers took, in the order of [`Route::ALL`].
     pub(super) latencies: [Latency; Route::ALL.len()],
-    /// Answers by class of status, in the same order.
+    /// What each stage took, in the order of [`Stage::ALL`].
+    stages: [Latency; Stage::ALL.len()],
+    /// Answers by class of status, in the order of [`Route::ALL`].
     pub(super) statuses: [[u64; CLASSES.len()]; Route::ALL.len()],
+}
+
+/// What the stages took, in all parts of the server together.
+fn stages(app: &App) -> [Latency; Stage::ALL.len()] {
+    let parts = [app.pool.stages().read(), app.engines.stages(), app.store.usage().stages().read()];
+    parts.into_iter().fold(Default::default(), |all: [Latency; Stage::ALL.len()], part| {
+        std::array::from_fn(|stage| all[stage].with(&part[stage]))
+    })
 }
 
 impl Scrape {
@@ -125,6 +137,7 @@ impl Scrape {
             proxies: app.proxies.outcomes(),
             held: Class::ALL.map(|class| app.store.usage().of(class)),
             latencies: wired.watched.latencies(),
+            stages: stages(app),
             statuses: wired.watched.statuses(),
         }
     }
@@ -164,6 +177,10 @@ impl Collector for Scrape {
 
         let help = "Time from a request to the head of its answer, by what it was for";
         page.histograms("request", help, "route", Route::ALL.map(Route::name).into_iter().zip(&self.latencies))?;
+        let help = "Time of each stage that pictures go through: waiting for a thread (queue) and for memory, decoding, to the device (upload), \
+            on it (gpu), back from it (readback), on the cpu engine (cpu), encoding, to the disk (store); frames of animations are encoded as \
+            they are decoded, and are all encode";
+        page.histograms("stage", help, "stage", Stage::ALL.map(Stage::name).into_iter().zip(&self.stages))?;
         let help = "Decoders in processes of their own, by what became of them: done, what they said is wrong with the file (refused), \
             crashed, killed at the deadline (timed_out), killed because nobody waited any more (stopped), not started";
         page.counters("sandbox_decodes", help, "outcome", &self.decoders)?;
@@ -395,7 +412,10 @@ impl Page<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{gates::Gate, pool::Waited};
+    use crate::{
+        service::{gates::Gate, pool::Waited},
+        timing::BUCKETS,
+    };
 
     fn stats(gate: Gate, first: u64) -> GateStats {
         GateStats { gate, held: first, limit: first + 1, refused: first + 2 }
@@ -470,6 +490,10 @@ mod tests {
                 counts: std::array::from_fn(|bucket| (100 * route + bucket) as u64),
                 sum: Duration::from_millis(250 * route as u64),
             }),
+            stages: std::array::from_fn(|stage| Latency {
+                counts: std::array::from_fn(|bucket| (10_000 * stage + bucket) as u64),
+                sum: Duration::from_millis(500 * stage as u64),
+            }),
             statuses: std::array::from_fn(|route| std::array::from_fn(|class| (1000 * route + class) as u64)),
         };
         let text = scrape.clone().text().unwrap();
@@ -482,6 +506,11 @@ mod tests {
         assert_eq!(responses.len(), Route::ALL.len() * CLASSES.len());
         assert_eq!(responses[4], r#"glimt_responses_total{route="download",status="2xx"} 1000"#);
         assert_eq!(responses[7], r#"glimt_responses_total{route="download",status="5xx"} 1003"#);
+        let (stages, samples): (Vec<&str>, Vec<&str>) =
+            samples.into_iter().partition(|line| line.starts_with("glimt_stage_seconds"));
+        assert_eq!(stages.len(), Stage::ALL.len() * (BUCKETS + 2));
+        assert_eq!(stages[BUCKETS + 2], r#"glimt_stage_seconds_bucket{stage="memory",le="0.0001"} 10000"#);
+        assert_eq!(stages[2 * BUCKETS + 2], r#"glimt_stage_seconds_sum{stage="memory"} 0.5"#);
         let downloads: Vec<&str> = requests.iter().filter(|line| line.contains("\"download\"")).copied().collect();
         assert_eq!(requests.len(), Route::ALL.len() * downloads.len());
         assert_eq!(

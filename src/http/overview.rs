@@ -8,11 +8,12 @@ use super::{
     error::Problem,
     health::Device,
     metrics::Scrape,
-    watched::{BOUNDS_MICROS, BUCKETS, Failure, Latency, Route, bounds_secs},
+    watched::{Failure, Route},
 };
 use crate::{
     service::{cache::Eviction, gates::GateStats},
     store::Class,
+    timing::{BOUNDS_MICROS, BUCKETS, Latency, bounds_secs},
 };
 
 /// The answer. The keys stand in alphabetical order, as everywhere.

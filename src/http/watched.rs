@@ -15,26 +15,13 @@ use std::{
 
 use serde::Serialize;
 
+use crate::timing::{Latency, Times};
+
 /// How many answers that went wrong are remembered: of faults, and of the others.
 const REMEMBERED: usize = 100;
 
 /// The longest method that is remembered: a client may send any word.
 const MAX_METHOD_BYTES: usize = 16;
-
-/// Upper bounds of the times that are told apart, in microseconds; above the last is one more. A hit in memory takes tens of them, an
-/// AVIF seconds.
-pub(super) const BOUNDS_MICROS: [u64; 15] = [
-    100, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
-    10_000_000,
-];
-
-/// How many times are told apart.
-pub(super) const BUCKETS: usize = BOUNDS_MICROS.len() + 1;
-
-/// The bounds in seconds, as Prometheus has them.
-pub(super) fn bounds_secs() -> [f64; BOUNDS_MICROS.len()] {
-    BOUNDS_MICROS.map(|micros| Duration::from_micros(micros).as_secs_f64())
-}
 
 /// Classes of status: there are no others in an answer of ours.
 pub(super) const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
@@ -86,22 +73,6 @@ impl Route {
     }
 }
 
-/// How long the answers of one route took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Latency {
-    /// Answers by the bound that they are under, those above the last bound behind it.
-    pub(super) counts: [u64; BUCKETS],
-    /// All of their times together.
-    pub(super) sum: Duration,
-}
-
-/// The numbers that a [`Latency`] is read from.
-#[derive(Debug, Default)]
-struct Times {
-    counts: [AtomicU64; BUCKETS],
-    sum_micros: AtomicU64,
-}
-
 /// An answer that went wrong. The keys stand in alphabetical order, as everywhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Failure {
@@ -142,13 +113,9 @@ impl Default for Watched {
 impl Watched {
     /// Notes how long an answer took.
     pub(super) fn took(&self, route: Route, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
-        let Some(times) = self.times.get(route as usize) else { return };
-        if let Some(count) = times.counts.get(bucket) {
-            count.fetch_add(1, Ordering::Relaxed);
+        if let Some(times) = self.times.get(route as usize) {
+            times.add(time);
         }
-        times.sum_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
     /// Notes how an answer ended.
@@ -195,10 +162,7 @@ impl Watched {
 
     /// How long answers took, in the order of [`Route::ALL`].
     pub(super) fn latencies(&self) -> [Latency; Route::ALL.len()] {
-        self.times.each_ref().map(|times| Latency {
-            counts: times.counts.each_ref().map(|count| count.load(Ordering::Relaxed)),
-            sum: Duration::from_micros(times.sum_micros.load(Ordering::Relaxed)),
-        })
+        self.times.each_ref().map(Times::read)
     }
 
     /// How long this has been watched: since the start.
@@ -242,18 +206,12 @@ mod tests {
     }
 
     #[test]
-    fn times_stand_under_the_bound_that_they_reach() {
+    fn each_route_has_times_of_its_own() {
         let watched = Watched::default();
-        for micros in [0, 100, 101, 10_000_000, 10_000_001, u64::MAX] {
-            watched.took(Route::Process, Duration::from_micros(micros));
-        }
-        let [_, _, _, process, ..] = watched.latencies();
-        assert_eq!((process.counts[0], process.counts[1], process.counts[14], process.counts[15]), (2, 1, 1, 2));
-        assert_eq!(process.counts.iter().sum::<u64>(), 6);
         watched.took(Route::Upload, Duration::from_millis(7));
         let [upload, download, ..] = watched.latencies();
-        assert_eq!((upload.counts[5], upload.sum), (1, Duration::from_millis(7)));
-        assert_eq!((download.counts, download.sum), ([0; BUCKETS], Duration::ZERO));
+        assert_eq!((upload.count(), upload.sum), (1, Duration::from_millis(7)));
+        assert_eq!(download, Latency::default());
         for (index, route) in Route::ALL.into_iter().enumerate() {
             assert_eq!(route as usize, index);
         }

@@ -25,6 +25,7 @@ use super::op::Size;
 use super::pixmap::{Layout, Picture, Pixmap, PixmapError, Source};
 use super::plan::Plan;
 use super::stop::{Stop, Stopped};
+use crate::timing::{Latency, Stage};
 
 /// How engines are set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,6 +199,14 @@ impl Engines {
         self.counters.stats(self.device.as_ref().map_or(0, Device::rebuilds))
     }
 
+    /// What the stages of jobs took on the engines, in the order of [`Stage::ALL`]. On a device a job in bands is one for each band.
+    #[must_use]
+    pub fn stages(&self) -> [Latency; Stage::ALL.len()] {
+        let device = self.device.as_ref().map(Device::stages).unwrap_or_default();
+        let own = self.counters.stages.read();
+        std::array::from_fn(|stage| own[stage].with(&device[stage]))
+    }
+
     /// How much memory of the device is in use.
     #[must_use]
     pub fn vram(&self) -> VramStats {
@@ -241,7 +250,8 @@ impl Engines {
 
     fn on_cpu(&self, plan: &Plan, source: Source<'_>, stop: &Stop) -> Result<Vec<Picture>, ExecError> {
         Counters::add(&self.counters.cpu);
-        cpu::run_all(plan, source, stop).map_err(|error| match error {
+        let run = || cpu::run_all(plan, source, stop);
+        self.counters.stages.time(Stage::Cpu, run).map_err(|error| match error {
             CpuError::Broken(error) => ExecError::Broken(error),
             CpuError::Stopped(stopped) => ExecError::Stopped(stopped),
         })

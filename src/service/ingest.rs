@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
 
 use super::{
     ServiceError,
@@ -19,6 +20,7 @@ use crate::{
     repo::{NewAlias, OriginalRecord, Repo, UploadKey},
     sandbox::{self, Sandbox},
     store::{Staged, Staging, StagingError, StagingFile, Store, StoreKey},
+    timing::Stage,
 };
 
 /// How far into a file its size in pixels is looked for before a thread and memory are given to it.
@@ -174,7 +176,7 @@ impl Ingest {
     pub async fn name(self: &Arc<Self>, prepared: Vec<Prepared>) -> Result<Vec<Named>, ServiceError> {
         let this = Arc::clone(self);
         // In a task of its own: a client that goes away must not stop this between a file and its row.
-        let naming = tokio::spawn(async move { this.put_and_name(prepared).await });
+        let naming = tokio::spawn(async move { this.put_and_name(prepared).await }.in_current_span());
         naming.await.map_err(|_panicked| ServiceError::Panicked)?
     }
 
@@ -257,6 +259,7 @@ impl Ingest {
     async fn process(&self, upload: Arc<Staged>, key: UploadKey, rules: Rules) -> Result<Processed, ServiceError> {
         let (staging, options) = (Arc::clone(&self.staging), self.options.clone());
         let (proxies, engines) = (Arc::clone(&self.proxies), Arc::clone(&self.engines));
+        let stages = Arc::clone(self.pool.stages());
         let size_bytes = upload.size_bytes();
         let head = upload.head(HEAD_BYTES).await.map_err(unreadable(&upload))?;
         let decoded_bytes = match codec::peak_bytes(&head) {
@@ -282,13 +285,13 @@ impl Ingest {
                 let budget = Budget { deadline: stop.deadline(), ..options.budget };
                 let decoder = sandbox::decoder(sandbox.as_deref(), stop);
                 let apart = decoder.as_ref().map(|decoder| decoder as codec::Apart<'_>);
-                let (ingested, seen) = match rules {
+                let (ingested, seen) = stages.time(Stage::Decode, || match rules {
                     Rules::Validate => {
                         let wanted = |details: &Details| proxies.scale(details).or_else(|| looks::scale(details));
-                        codec::ingest_seeing(bytes, options.convert, wanted, apart, &budget)?
+                        codec::ingest_seeing(bytes, options.convert, wanted, apart, &budget)
                     }
-                    Rules::Trust => (codec::accept_by(bytes, apart, &budget)?, None),
-                };
+                    Rules::Trust => codec::accept_by(bytes, apart, &budget).map(|ingested| (ingested, None)),
+                })?;
                 let looks = seen.as_ref().and_then(|seen| seen_looks(seen, &engines, stop));
                 let has_proxy = proxies.divisor(&ingested.details).is_some();
                 let proxy = seen.filter(|_| has_proxy).map(Proxy::from).and_then(|proxy| proxies.hold(&proxy));

@@ -21,6 +21,7 @@ use crate::{
     repo::Repo,
     sandbox::{self, Sandbox},
     store::Store,
+    timing::Stage,
 };
 
 /// The most that decoding holds for a pixel, and the picture itself.
@@ -75,13 +76,15 @@ impl Looking {
         let key = original.key();
         let bytes = self.store.read(&key).await?.ok_or_else(|| ServiceError::FileMissing(key.to_string()))?;
         let (engines, budget) = (Arc::clone(&self.engines), self.budget);
+        let stages = Arc::clone(self.pool.stages());
         let looks = reservation
             .run(move |stop| {
                 let decoder = sandbox::decoder(sandbox.as_deref(), stop);
                 let apart = decoder.as_ref().map(|decoder| decoder as codec::Apart<'_>);
                 let budget = Budget { deadline: stop.deadline(), ..budget };
                 let scale = scale(&details).unwrap_or_default();
-                let decoded = codec::decode_for_engine_by(&bytes, scale, apart, &budget)?;
+                let decode = || codec::decode_for_engine_by(&bytes, scale, apart, &budget);
+                let decoded = stages.time(Stage::Decode, decode)?;
                 drop(bytes);
                 see(&decoded, &engines, stop)
             })

@@ -22,6 +22,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout_at,
 };
+use tracing::{Instrument as _, Span};
 
 use self::{
     crew::{Crew, Fate},
@@ -31,7 +32,11 @@ use super::{
     ServiceError,
     gates::{Full, Gate, GateStats, Mean, Pass, Turnstile},
 };
-use crate::{codec::CodecError, pixels::Stop};
+use crate::{
+    codec::CodecError,
+    pixels::Stop,
+    timing::{Stage, Stages},
+};
 
 /// Granularity of the memory gate.
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -124,16 +129,10 @@ pub struct Pool {
     memory_mib: u32,
     refused_wait: AtomicU64,
     refused_memory: AtomicU64,
-    waits: Arc<Waits>,
+    /// Of the jobs: what they wait for, and what they note themselves.
+    stages: Arc<Stages>,
     jobs: Sender<Arc<Fate>>,
     crew: Arc<Crew>,
-}
-
-#[derive(Debug, Default)]
-struct Waits {
-    begun: AtomicU64,
-    queue_nanos: AtomicU64,
-    memory_nanos: AtomicU64,
 }
 
 impl Pool {
@@ -162,7 +161,7 @@ impl Pool {
             memory_mib,
             refused_wait: AtomicU64::new(0),
             refused_memory: AtomicU64::new(0),
-            waits: Arc::default(),
+            stages: Arc::default(),
             jobs,
             crew,
         })
@@ -189,19 +188,20 @@ impl Pool {
         if class == Class::Variant {
             self.admit(class, deadline)?;
         }
-        let place = lane.places.enter()?;
+        let (place, queued) = (lane.places.enter()?, Stage::Queue.span());
         let late = |_elapsed| self.too_long(place.held_for(), self.options.timeout);
         let turn = timeout_at(deadline.into(), Arc::clone(&lane.turns).acquire_owned()).await.map_err(late)?;
         let turn = turn.map_err(|_closed| lane.places.refuse())?;
         // A job that needs more than there is runs alone.
         let mib = u32::try_from(peak_bytes.div_ceil(MEBIBYTE)).unwrap_or(u32::MAX).clamp(1, self.memory_mib);
         let before = Instant::now();
-        let memory = timeout_at(deadline.into(), Arc::clone(&self.memory).acquire_many_owned(mib))
+        let given = Arc::clone(&self.memory).acquire_many_owned(mib).instrument(Stage::Memory.span());
+        let memory = timeout_at(deadline.into(), given)
             .await
             .map_err(|_elapsed| self.no_memory(mib))?
             .map_err(|_closed| lane.places.refuse())?;
         let memory_wait = before.elapsed();
-        Ok(Reservation { pool: self, class, deadline, memory_wait, permits: (place, turn, memory) })
+        Ok(Reservation { pool: self, class, deadline, memory_wait, permits: (place, turn, memory), queued })
     }
 
     /// Reserves and runs in one.
@@ -214,6 +214,12 @@ impl Pool {
         F: FnOnce(&Stop) -> Result<T, ServiceError> + Send + 'static,
     {
         self.reserve(class, peak_bytes, deadline).await?.run(job).await
+    }
+
+    /// What the stages of jobs took: a job notes here what it does on its thread, but for what the engines do.
+    #[must_use]
+    pub const fn stages(&self) -> &Arc<Stages> {
+        &self.stages
     }
 
     /// Threads.
@@ -238,7 +244,7 @@ impl Pool {
     /// What it is busy with.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
-        let nanos = |count: &AtomicU64| Duration::from_nanos(count.load(Ordering::Relaxed));
+        let queue = self.stages.of(Stage::Queue);
         let free_mib = self.memory.available_permits() as u64;
         PoolStats {
             queue: self.variants.places.stats(),
@@ -248,11 +254,7 @@ impl Pool {
             max_wait: self.options.max_wait,
             granted_bytes: u64::from(self.memory_mib).saturating_sub(free_mib) * MEBIBYTE,
             memory_limit_bytes: u64::from(self.memory_mib) * MEBIBYTE,
-            waited: Waited {
-                begun: self.waits.begun.load(Ordering::Relaxed),
-                queue: nanos(&self.waits.queue_nanos),
-                memory: nanos(&self.waits.memory_nanos),
-            },
+            waited: Waited { begun: queue.count(), queue: queue.sum, memory: self.stages.of(Stage::Memory).sum },
         }
     }
 
@@ -324,6 +326,8 @@ pub struct Reservation<'a> {
     memory_wait: Duration,
     /// Place, turn, memory.
     permits: (Pass, OwnedSemaphorePermit, OwnedSemaphorePermit),
+    /// The wait for a thread, in the trace of the request.
+    queued: Span,
 }
 
 impl Reservation<'_> {
@@ -338,21 +342,26 @@ impl Reservation<'_> {
         T: Send + 'static,
         F: FnOnce(&Stop) -> Result<T, ServiceError> + Send + 'static,
     {
-        let Self { pool, class, deadline, memory_wait, permits: (place, turn, memory) } = self;
+        let Self { pool, class, deadline, memory_wait, permits: (place, turn, memory), queued } = self;
         let (tell, told) = oneshot::channel();
         let stop = Stop::at(deadline);
         let (end, ended) = oneshot::channel::<()>();
-        let (lane, waits, entered) = (Arc::clone(pool.lane(class)), Arc::clone(&pool.waits), Instant::now());
+        let (lane, stages, entered) = (Arc::clone(pool.lane(class)), Arc::clone(&pool.stages), Instant::now());
+        let request = Span::current();
         let waited_before = place.held_for().saturating_sub(memory_wait);
         let told_to = stop.clone();
         let fate = Fate::new((place, turn), |mine| {
             Box::new(move || {
                 let began = Instant::now();
-                waits.add(waited_before + (began - entered), memory_wait);
+                stages.add(Stage::Queue, waited_before + (began - entered));
+                stages.add(Stage::Memory, memory_wait);
+                drop(queued);
+                let within = request.entered();
                 let answer = match told_to.check() {
                     Ok(()) => catch_unwind(AssertUnwindSafe(|| job(&told_to))),
                     Err(_late) => Ok(Err(CodecError::TimedOut.into())),
                 };
+                drop(within);
                 drop(memory);
                 if class != Class::Late {
                     lane.service.add(began.elapsed());
@@ -383,15 +392,6 @@ impl Reservation<'_> {
         };
         drop(guard);
         answer
-    }
-}
-
-impl Waits {
-    fn add(&self, queue: Duration, memory: Duration) {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.queue_nanos.fetch_add(nanos(queue), Ordering::Relaxed);
-        self.memory_nanos.fetch_add(nanos(memory), Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Variants: looked up, or made once however many ask.
 
+mod decode;
 mod finish;
 mod ops;
 mod turn;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::{
+    decode::{Ready, Source, decode, divided, plan_for},
     finish::{Encoded, Target, encoding_bytes, finish},
     ops::ops,
     turn::Turn,
@@ -35,12 +37,13 @@ use super::{
     quota::{Quota, QuotaOptions},
 };
 use crate::{
-    codec::{self, Budget, Decoded, Encoders, Scale},
+    codec::{self, Budget, Encoders, Scale},
     domain::{Format, Hash, OutputFormat, Variant, VariantKey},
-    pixels::{Engines, Op, Orientation, Picture, Plan, PlanError, PlanLimits, Size, Stop, exec, plan},
+    pixels::{Engines, Op, Pixmap, Plan, PlanLimits, Size, exec, plan},
     repo::VariantRecord,
     sandbox::{self, Sandbox},
     store::{Store, StoreKey},
+    timing::Stage,
 };
 
 /// The most that decoding holds for a pixel of what is decoded whole: a progressive JPEG at 4:4:4 has 6 bytes of coefficients and 3 of
@@ -118,15 +121,6 @@ impl Work {
         let divisor = self.wanted.unwrap_or_else(|| plan::divisor(&self.ops, self.plan.source()));
         Scale::of_divisor(divisor)
     }
-}
-
-/// What there is memory for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    /// A JPEG as our own decoder divides it.
-    Divided,
-    /// Any picture, whole.
-    Any,
 }
 
 /// What a request is answered with.
@@ -408,12 +402,12 @@ impl Process {
         variant: &Variant,
         turn: Turn,
     ) -> Result<Encoded, ServiceError> {
-        let engines = Arc::clone(&self.engines);
+        let (engines, stages) = (Arc::clone(&self.engines), Arc::clone(self.pool.stages()));
         let target = Target::of(variant, &self.options.encoders);
         reservation
             .run(move |stop| {
                 let _share = turn.thread();
-                finish(proxy.picture, plan, &ops, target, &engines, stop)
+                finish(proxy.picture, plan, &ops, target, (&engines, &stages), stop)
             })
             .await
     }
@@ -483,7 +477,7 @@ impl Process {
         let bytes = self.store.read(&key).await?.ok_or_else(|| ServiceError::FileMissing(key.to_string()))?;
         let (engines, options, work) = (Arc::clone(&self.engines), self.options.clone(), Arc::clone(work));
         let target = Target::of(&work.variant, &options.encoders);
-        let proxies = Arc::clone(&self.proxies);
+        let (proxies, stages) = (Arc::clone(&self.proxies), Arc::clone(self.pool.stages()));
         reservation
             .run(move |stop| {
                 let decoder = sandbox::decoder(options.sandbox.as_deref(), stop);
@@ -491,106 +485,25 @@ impl Process {
                 let budget = Budget { deadline: stop.deadline(), ..options.budget };
                 if work.moves {
                     let Target { format, settings, .. } = target;
-                    let animated = codec::animate(&bytes, format, settings, &budget, |frame| {
+                    let frame = |frame: Pixmap| {
                         let made = exec::run_all(&work.plan, (&frame).into(), &engines, stop)?;
                         let picture = made.into_iter().next().ok_or(ServiceError::Panicked)?;
                         target.laid(picture.into_pixmap().map_err(|_broken| ServiceError::Panicked)?)
-                    });
+                    };
+                    let animate = || codec::animate(&bytes, format, settings, &budget, frame);
+                    let animated = stages.time(Stage::Encode, animate);
                     return Ok(Some((Encoded::from(animated?), None)));
                 }
                 let divide = |decoded, by| divided(decoded, by, &options.plan, &engines, stop);
                 let Some(Ready { picture, plan, proxy }) =
-                    decode(&bytes, (apart, &budget), &work, &options.plan, source, divide)?
+                    decode(&bytes, (apart, &budget), &work, &options.plan, source, &stages, divide)?
                 else {
                     return Ok(None);
                 };
                 drop(bytes);
                 let proxy = proxy.and_then(|proxy| proxies.hold(&proxy));
-                Ok(Some((finish(picture, plan, &work.ops, target, &engines, stop)?, proxy)))
+                Ok(Some((finish(picture, plan, &work.ops, target, (&engines, &stages), stop)?, proxy)))
             })
             .await
-    }
-}
-
-/// The plan of `ops` for a picture that comes as its proxy.
-fn plan_for(ops: &[Op], proxy: &Proxy, limits: &PlanLimits) -> Result<Plan, PlanError> {
-    let ops: Vec<Op> = [Op::Orient(proxy.orientation)].into_iter().chain(ops.iter().copied()).collect();
-    Plan::divided(&ops, proxy.whole, proxy.divisor, limits)
-}
-
-/// The proxy of what was decoded: that itself where its decoder has divided it, else the picture divided now.
-fn divided(
-    decoded: Decoded,
-    divisor: u32,
-    limits: &PlanLimits,
-    engines: &Engines,
-    stop: &Stop,
-) -> Result<Proxy, ServiceError> {
-    if decoded.scale.divisor() == divisor {
-        return Ok(decoded.into());
-    }
-    let Decoded { picture, orientation, whole: (width, height), .. } = decoded;
-    let whole = Size::new(width, height);
-    let plan = Plan::dividing(whole, divisor, limits)?;
-    let mut made = exec::run_all(&plan, (&picture).into(), engines, stop)?;
-    let picture = made.pop().ok_or(ServiceError::Panicked)?;
-    Ok(Proxy { picture, orientation, divisor, whole })
-}
-
-/// A picture for the engine, and what to do with it.
-struct Ready {
-    picture: Picture,
-    plan: Plan,
-    /// The same picture, where that is one.
-    proxy: Option<Proxy>,
-}
-
-/// The picture for the engine, and the plan for it; `None` where `source` is not to be had of this file.
-///
-/// Planes are worth it on every engine. The cpu engine turns them into RGB row by row, which costs less than a decoder that
-/// does it: all of the 12 photos (121 MP), decoded and reduced to 256 px on one thread, took 0.93 s of CPU from planes and 1.20 s
-/// from the library decoder's RGB; to 1024 px 1.19 and 1.45 s. A device takes half the bytes besides.
-///
-/// Planes that are stored turned are planned again as they lie. Steps then go down where they went across, so what the
-/// engine holds may be some rows more than was reserved for; but by then what the decoder held is down to the planes, 3 bytes
-/// a pixel at most of [`DECODE_BYTES_A_PIXEL`] and of the 4 in the plan.
-fn decode(
-    bytes: &[u8],
-    (apart, budget): (Option<codec::Apart<'_>>, &Budget),
-    work: &Work,
-    limits: &PlanLimits,
-    source: Source,
-    divide: impl FnOnce(Decoded, u32) -> Result<Proxy, ServiceError>,
-) -> Result<Option<Ready>, ServiceError> {
-    let plan = &work.plan;
-    let decoded = match source {
-        Source::Divided => codec::decode_divided(bytes, work.scale(), budget)?,
-        Source::Any => Some(codec::decode_for_engine_by(bytes, work.scale(), apart, budget)?),
-    };
-    let Some(decoded) = decoded else { return Ok(None) };
-    if let Some(divisor) = work.wanted {
-        let proxy = divide(decoded, divisor)?;
-        if let Ok(plan) = plan_for(&work.ops, &proxy, limits) {
-            let picture = proxy.picture.clone();
-            return Ok(Some(Ready { picture, plan, proxy: Some(proxy) }));
-        }
-    } else {
-        let Decoded { picture, orientation, scale, whole } = decoded;
-        if orientation == Orientation::UPRIGHT && scale == Scale::Whole {
-            return Ok(Some(Ready { picture, plan: plan.clone(), proxy: None }));
-        }
-        let ops: Vec<Op> = [Op::Orient(orientation)].into_iter().chain(work.ops.iter().copied()).collect();
-        let whole = Size::new(whole.0, whole.1);
-        if let Ok(plan) = Plan::divided(&ops, whole, scale.divisor(), limits) {
-            return Ok(Some(Ready { picture, plan, proxy: None }));
-        }
-    }
-    // Within the limits one way round and past them the other.
-    match source {
-        Source::Divided => Ok(None),
-        Source::Any => {
-            let picture = Picture::Packed(codec::decode_by(bytes, apart, budget)?);
-            Ok(Some(Ready { picture, plan: plan.clone(), proxy: None }))
-        }
     }
 }

@@ -23,7 +23,10 @@ use super::{
     ByteStream, Class, Listed, Staged, Staging, Store, StoreError, StoreKey, StoredFile, Usage, VariantName, key,
     staging::StagingError,
 };
-use crate::domain::{Format, Hash};
+use crate::{
+    domain::{Format, Hash},
+    timing::Stage,
+};
 
 /// Bytes in a piece of a stream; a range up to this long is sent as one.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -195,7 +198,7 @@ impl Store for FsStore {
             staged.moved();
             Ok(())
         });
-        put.await.map_err(failed("writing", key))
+        self.usage().stages().time_async(Stage::Store, put).await.map_err(failed("writing", key))
     }
 
     async fn put_bytes(&self, key: &StoreKey, bytes: Bytes) -> Result<(), StoreError> {
@@ -206,7 +209,7 @@ impl Store for FsStore {
             staged.moved();
             Ok(())
         });
-        put.await.map_err(failed("writing", key))
+        self.usage().stages().time_async(Stage::Store, put).await.map_err(failed("writing", key))
     }
 
     async fn read(&self, key: &StoreKey) -> Result<Option<Bytes>, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::{StoreKey, StoredFile};
-use crate::domain::Hash;
+use crate::{domain::Hash, timing::Stages};
 
 /// What a file is to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,11 +64,16 @@ pub struct Held {
 pub struct Usage {
     begun: [AtomicBool; 256],
     held: Mutex<[Held; Class::ALL.len()]>,
+    stages: Stages,
 }
 
 impl Default for Usage {
     fn default() -> Self {
-        Self { begun: std::array::from_fn(|_| AtomicBool::new(false)), held: Mutex::default() }
+        Self {
+            begun: std::array::from_fn(|_| AtomicBool::new(false)),
+            held: Mutex::default(),
+            stages: Stages::default(),
+        }
     }
 }
 
@@ -77,6 +82,12 @@ impl Usage {
     #[must_use]
     pub fn of(&self, class: Class) -> Held {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)[class as usize]
+    }
+
+    /// What putting files took.
+    #[must_use]
+    pub const fn stages(&self) -> &Stages {
+        &self.stages
     }
 
     /// Whether what lies under this first byte is counted.

@@ -54,4 +54,5 @@ mod restart;
 mod sandbox;
 mod stored;
 mod tls;
+mod traces;
 mod upload;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::timing::Stages;
+
 /// Jobs since the start, by where they were done and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -32,6 +34,8 @@ pub(super) struct Counters {
     pub(super) unavailable: AtomicU64,
     pub(super) recovered: AtomicU64,
     pub(super) busy: AtomicU64,
+    /// What the cpu engine takes.
+    pub(super) stages: Stages,
 }
 
 impl Counters {

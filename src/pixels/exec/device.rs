@@ -10,6 +10,7 @@ use crate::pixels::gpu::{Caps, DeviceError, DeviceOptions, Drill, Handle, Progra
 use crate::pixels::pixmap::{Picture, Source};
 use crate::pixels::plan::Plan;
 use crate::pixels::stop::Stop;
+use crate::timing::{Latency, Stage};
 
 /// A device, and what it takes.
 #[derive(Debug)]
@@ -101,6 +102,10 @@ impl Device {
 
     pub(super) fn computed(&self) -> Duration {
         self.handle().map_or(Duration::ZERO, Handle::computed)
+    }
+
+    pub(super) fn stages(&self) -> [Latency; Stage::ALL.len()] {
+        self.handle().map(Handle::stages).unwrap_or_default()
     }
 
     pub(super) fn drill(&self, drill: Drill) -> Result<(), DeviceError> {

@@ -17,6 +17,7 @@ use super::vram::{Vram, VramStats};
 use super::{Caps, DeviceError};
 use crate::pixels::pixmap::{Picture, Source};
 use crate::pixels::stop::{Stop, Stopped};
+use crate::timing::{Latency, Stage, Stages};
 
 /// After this long without a job idle buffers go.
 const IDLE: Duration = Duration::from_secs(5);
@@ -126,6 +127,7 @@ pub struct Handle {
     options: DeviceOptions,
     caps: Caps,
     description: String,
+    stages: Stages,
 }
 
 impl Handle {
@@ -167,7 +169,15 @@ impl Handle {
             .spawn(body)
             .map_err(|error| DeviceError::Invalid { reason: error.to_string() })?;
         let (caps, description) = started.recv().map_err(|_gone| DeviceError::Panicked)??;
-        Ok(Self { sender: Some(sender), thread: Some(thread), shared, options, caps, description })
+        Ok(Self {
+            sender: Some(sender),
+            thread: Some(thread),
+            shared,
+            options,
+            caps,
+            description,
+            stages: Stages::default(),
+        })
     }
 
     /// What the device takes.
@@ -215,6 +225,12 @@ impl Handle {
         Duration::from_nanos(self.shared.computed_nanos.load(Ordering::Relaxed))
     }
 
+    /// What the ways there and back and the time between took, in the order of [`Stage::ALL`].
+    #[must_use]
+    pub fn stages(&self) -> [Latency; Stage::ALL.len()] {
+        self.stages.read()
+    }
+
     /// Sends a job and waits for its pictures, one for each chain with steps. Never waits longer than twice the watchdog once the job is
     /// sent; before that, for memory, as long as `stop` lets it.
     ///
@@ -225,10 +241,17 @@ impl Handle {
             return Err(DeviceError::Unavailable.into());
         }
         let vram = self.shared.vram().ok_or(DeviceError::Unavailable)?;
-        let job = Job::new(program, source, &vram, stop).map_err(|unmade| match unmade {
+        let upload = || Job::new(program, source, &vram, stop);
+        let job = self.stages.time(Stage::Upload, upload).map_err(|unmade| match unmade {
             Unmade::Stopped(stopped) => Failure::Stopped(stopped),
             Unmade::Device(error) => Failure::Device(error),
         })?;
+        let done = self.stages.time(Stage::Gpu, || self.done(job, stop))?;
+        Ok(self.stages.time(Stage::Readback, || done.pictures())?)
+    }
+
+    /// Has the job done by the thread.
+    fn done(&self, job: Job, stop: &Stop) -> Result<Done, Failure> {
         let (answer, outcome) = sync_channel(1);
         let sender = self.sender.as_ref().ok_or(DeviceError::Unavailable)?;
         sender.try_send(Message::Run(Box::new(job), answer)).map_err(|refused| match refused {
@@ -239,7 +262,7 @@ impl Handle {
         let sent = Instant::now();
         loop {
             match outcome.recv_timeout(LOOK) {
-                Ok(done) => return Ok(done?.pictures()?),
+                Ok(done) => return Ok(done?),
                 Err(RecvTimeoutError::Disconnected) => return Err(DeviceError::Unavailable.into()),
                 Err(RecvTimeoutError::Timeout) => stop.check()?,
             }

@@ -18,6 +18,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument as _;
 
 use super::{Cache, Found};
 use crate::{
@@ -135,7 +136,7 @@ impl Cache {
         let done = Done { cache: Arc::clone(self), key: (*stored.hash(), key), one };
         self.keeping.on_their_way().insert(done.key.clone(), Arc::clone(&done.one));
         // In a task of its own: callers that go away must not stop this between a file and its row.
-        tokio::spawn(async move {
+        let keeping = async move {
             let this = &done.cache;
             if let Err(error) = this.keep(&stored, &done.key.1, record, bytes, ticket).await {
                 this.keeping.failed.fetch_add(1, Ordering::Relaxed);
@@ -143,7 +144,8 @@ impl Cache {
             }
             drop(done);
             drop(room);
-        });
+        };
+        tokio::spawn(keeping.in_current_span());
     }
 
     /// Waits until every variant that is on its way is kept: before the metadata are closed.
