@@ -25,6 +25,8 @@ pub(super) enum Mark {
     TakesAMinute,
     /// The server that the rest of the page talks to.
     TheServerOfThisPage,
+    /// What a run has printed that takes minutes.
+    WasMeasured,
     /// A server has the data directory meanwhile.
     WhileAServerRuns,
     /// No server has it.
@@ -33,7 +35,7 @@ pub(super) enum Mark {
 
 impl Mark {
     /// All there are.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::BehindNginx,
         Self::Builds,
         Self::Compose,
@@ -44,6 +46,7 @@ impl Mark {
         Self::StartsAServer,
         Self::TakesAMinute,
         Self::TheServerOfThisPage,
+        Self::WasMeasured,
         Self::WhileAServerRuns,
         Self::WhileNoServerRuns,
     ];
@@ -61,6 +64,7 @@ impl Mark {
             Self::StartsAServer => "starts a server",
             Self::TakesAMinute => "takes a minute",
             Self::TheServerOfThisPage => "the server of this page",
+            Self::WasMeasured => "was measured",
             Self::WhileAServerRuns => "while a server runs",
             Self::WhileNoServerRuns => "while no server runs",
         }

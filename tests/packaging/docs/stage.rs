@@ -74,9 +74,13 @@ fn template() -> &'static Path {
             fs::write(at("privkey.pem"), certified.signing_key.serialize_pem()).unwrap();
             fs::write(at("etc/api-key"), "a long random text\n").unwrap();
             fs::write(at("etc/signing-keys"), "a key of 16 bytes or more\n").unwrap();
-            let program = at("bin/glimt");
-            fs::write(&program, format!("#!/bin/sh\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_glimt"))).unwrap();
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+            let glimt = format!("exec '{}' \"$@\"", env!("CARGO_BIN_EXE_glimt"));
+            // An answer that is an error is one, unless it is to be shown.
+            let curl = "PATH=${PATH#*:} exec curl ${FAIL:-} \"$@\"".to_owned();
+            for (name, script) in [("bin/glimt", glimt), ("bin/curl", curl)] {
+                fs::write(at(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+                fs::set_permissions(at(name), fs::Permissions::from_mode(0o755)).unwrap();
+            }
             let import = ["import", "--path", "data", "--list", "seed.tsv", "seed"];
             let filled = output(Command::new(env!("CARGO_BIN_EXE_glimt")).args(import).current_dir(folder.path()));
             assert!(filled.status.success(), "{filled:?}");
@@ -193,8 +197,9 @@ impl Stage {
         Output { status, stdout: fs::read(said).unwrap(), stderr: fs::read(told).unwrap() }
     }
 
-    /// Runs the text of a block as `bash -euo pipefail` would, and keeps the variables that it sets for the blocks after it.
-    pub(super) fn bash(&self, text: &str) -> Output {
+    /// Runs the text of a block as `bash -euo pipefail` would, and keeps the variables that it sets for the blocks after it. Where curl
+    /// gets an error the block fails, unless `errs`.
+    pub(super) fn bash(&self, text: &str, errs: bool) -> Output {
         let state = self.folder().join(".state");
         let state = state.to_str().unwrap();
         let names: Vec<&str> = text.lines().filter_map(assigned).collect();
@@ -204,7 +209,8 @@ impl Stage {
         }
         script.push_str("exit $ended\n");
         let script = self.put(".script", &script);
-        self.ended(self.clean("bash").args(["-euo", "pipefail"]).arg(script))
+        let fail = if errs { "" } else { "--fail" };
+        self.ended(self.clean("bash").env("FAIL", fail).args(["-euo", "pipefail"]).arg(script))
     }
 
     /// The server of the page, from now on.
@@ -338,8 +344,8 @@ fn a_command_that_fails_is_seen_wherever_it_stands() {
     for failing in
         ["false\ntrue", "true\nfalse", "false | cat\ntrue", "! true", "echo $NOT_SET\ntrue", "glimt --no-such"]
     {
-        assert!(!stage.bash(failing).status.success(), "{failing:?} is taken to have succeeded");
+        assert!(!stage.bash(failing, false).status.success(), "{failing:?} is taken to have succeeded");
     }
-    assert!(stage.bash("FILE=$(echo a b)\n! false").status.success());
-    assert_eq!(stage.bash("echo \"$FILE\"").stdout, b"a b\n");
+    assert!(stage.bash("FILE=$(echo a b)\n! false", false).status.success());
+    assert_eq!(stage.bash("echo \"$FILE\"", false).stdout, b"a b\n");
 }

@@ -11,12 +11,10 @@ use crate::{is_there, output, text, texts::targets, top};
 
 /// What is wrong with the command line of glimt, if anything. That something is missing is not: commands are named without it.
 pub(super) fn glimt(words: &[String]) -> Result<(), String> {
+    let fine = [ErrorKind::MissingRequiredArgument, ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
     match Cli::command().try_get_matches_from(words) {
-        Ok(_) => Ok(()),
-        Err(error) => match error.kind() {
-            ErrorKind::MissingRequiredArgument | ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(()),
-            _ => Err(format!("{}: {error}", words.join(" "))),
-        },
+        Err(error) if !fine.contains(&error.kind()) => Err(format!("{}: {error}", words.join(" "))),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
@@ -44,10 +42,20 @@ pub(super) fn block(block: &Block) -> Result<(), String> {
     commands.iter().try_for_each(|line| line.split("&&").try_for_each(|line| command(&words(line))))
 }
 
-fn command(all: &[String]) -> Result<(), String> {
-    // `NAME=value` in front.
-    let begin = all.iter().position(|word| !is_assignment(word)).unwrap_or(all.len());
-    let words = &all[begin..];
+/// The words of a command without the `NAME=value` in front.
+fn bare(words: &[String]) -> &[String] {
+    let begin = words.iter().position(|word| !is_assignment(word)).unwrap_or(words.len());
+    &words[begin..]
+}
+
+/// The program that a command calls.
+pub(super) fn program(words: &[String]) -> &str {
+    bare(words).first().map_or("", String::as_str)
+}
+
+/// What is wrong with a command.
+pub(super) fn command(words: &[String]) -> Result<(), String> {
+    let words = bare(words);
     let Some(program) = words.first() else { return Ok(()) };
     match program.as_str() {
         "glimt" => glimt(words),
@@ -57,8 +65,8 @@ fn command(all: &[String]) -> Result<(), String> {
         "apt-get" => apt(&words[1..]),
         "export" => Ok(()),
         "install" | "mkdir" | "nvidia-ctk" | "systemctl" | "usermod" => {
-            let paths = words[1..].iter().filter(|word| !word.starts_with(['-', '/']) && word.contains('/'));
-            paths.into_iter().try_for_each(|path| file(path))
+            let mut paths = words[1..].iter().filter(|word| !word.starts_with(['-', '/']) && word.contains('/'));
+            paths.try_for_each(|path| file(path))
         }
         script if script.starts_with("scripts/") => {
             file(script)?;
@@ -74,7 +82,7 @@ fn is_assignment(word: &str) -> bool {
 }
 
 /// The target, the variables, and what make would run.
-pub(super) fn make(words: &[String]) -> Result<(), String> {
+fn make(words: &[String]) -> Result<(), String> {
     let makefile = text("Makefile");
     for word in words {
         if let Some((name, _)) = word.split_once('=') {
@@ -83,7 +91,9 @@ pub(super) fn make(words: &[String]) -> Result<(), String> {
             unless(targets(&makefile).contains(word.as_str()), || format!("there is no target {word}"))?;
         }
     }
-    let Ok(would) = Command::new("make").arg("-n").args(words).current_dir(top()).output() else { return Ok(()) };
+    let mut would = Command::new("make");
+    would.arg("-n").args(words).env_remove("MAKEFLAGS").env_remove("MAKELEVEL").current_dir(top());
+    let Ok(would) = would.output() else { return Ok(()) };
     let said = String::from_utf8_lossy(&would.stdout).replace("\\\n", " ");
     unless(would.status.success(), || format!("make -n {words:?}: {}", String::from_utf8_lossy(&would.stderr)))?;
     said.lines().filter(|line| line.contains("cargo ")).try_for_each(|line| command(&self::words(line)))
@@ -106,6 +116,8 @@ fn cargo(words: &[String]) -> Result<(), String> {
                 let there = manifest.contains(&format!("[[bench]]\nname = \"{name}\""));
                 unless(there, || format!("there is no bench {name}"))?;
             }
+            // Another package, with arguments of its own.
+            ("--manifest-path", path) => return file(path),
             ("--test", name) => {
                 let paths = [format!("tests/{name}.rs"), format!("tests/{name}/main.rs")];
                 unless(paths.iter().any(|path| is_there(&top().join(path))), || format!("there is no test {name}"))?;
