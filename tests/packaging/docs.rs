@@ -126,14 +126,11 @@ impl Run<'_> {
         };
         if block.has(Mark::TheServerOfThisPage) {
             self.tally.note("run: the server of this page", block);
-            self.stage.serve_by(&one()?);
-            self.stage.serve();
-            return Ok(());
+            return self.stage.serve_by(&one()?);
         }
         if block.has(Mark::StartsAServer) {
             self.tally.note("run: starts a server", block);
-            self.stage.tried(&one()?);
-            return Ok(());
+            return self.stage.tried(&one()?);
         }
         let mut text = block.text.clone();
         if block.has(Mark::TakesAMinute) {
@@ -141,13 +138,13 @@ impl Run<'_> {
             text = text.replace("glimt bench", "glimt bench --secs 2 --megapixels 1");
         }
         if block.has(Mark::WhileNoServerRuns) {
-            self.stage.stop();
+            self.stage.stop()?;
         } else if text.contains("localhost:8080")
             || text.contains("127.0.0.1:8080")
             || block.has(Mark::WhileAServerRuns)
             || block.has(Mark::BehindNginx)
         {
-            self.stage.serve();
+            self.stage.serve()?;
         }
         let ended = self.stage.bash(&self.stage.placed(&text), errs);
         let said = String::from_utf8_lossy(&ended.stdout).into_owned();
@@ -189,7 +186,7 @@ impl Run<'_> {
 
     /// The server is where a configuration of somebody else says.
     fn reached(&mut self, block: &Block) -> Result<(), String> {
-        self.stage.serve();
+        self.stage.serve()?;
         let placed = self.stage.placed(&block.text);
         let url = placed.split("url: \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
         let asked = self.stage.asked("curl", &["-sf", &format!("{url}healthz")], &[]);
@@ -218,7 +215,7 @@ impl Run<'_> {
             self.tally.note("skipped: rsync or nginx is not here", block);
             return Ok(());
         }
-        self.stage.serve();
+        self.stage.serve()?;
         let front = Front::start(&self.stage, &block.text)?;
         front::keeps_its_promises(&self.stage, self.markdown)?;
         self.front = Some(front);
@@ -264,8 +261,7 @@ fn run<'t>(page: &str, markdown: &'t str, tally: &'t mut Tally) -> Result<(), St
         run.block(block, errs).map_err(|told| format!("{block}: {told}"))?;
     }
     run.front = None;
-    run.stage.stop();
-    Ok(())
+    run.stage.stop()
 }
 
 #[test]
@@ -324,9 +320,7 @@ fn commands_that_are_false_are_told() {
         (format!("<!-- builds -->\n{}", sh("make rum")), "no target rum"),
         (format!("<!-- starts a server -->\n{}", sh("glimt serve --path data --port 8080")), "--port"),
     ] {
-        // A server that does not start ends the test.
-        let error = std::panic::catch_unwind(|| told(&page))
-            .unwrap_or_else(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default());
+        let error = told(&page);
         assert!(error.contains(what), "{page}{what:?} is not in {error}");
     }
 }

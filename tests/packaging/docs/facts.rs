@@ -148,10 +148,10 @@ fn the_api_page_has_every_route_and_no_other() {
         return;
     }
     let mut stage = Stage::new();
-    stage.serve();
+    stage.serve().unwrap();
     let url = format!("http://{}/openapi.json", stage.address());
     let asked = stage.asked("curl", &["-sf", &url], &[]);
-    stage.stop();
+    stage.stop().unwrap();
     let api: serde_json::Value = serde_json::from_slice(&asked.stdout).unwrap();
     let mut there = BTreeSet::new();
     for (path, methods) in api["paths"].as_object().unwrap() {
@@ -223,12 +223,12 @@ fn labels_of_metrics_that_are_named_are_there() {
         return;
     }
     let mut stage = Stage::new();
-    stage.serve();
+    stage.serve().unwrap();
     let url = format!("http://{}/metrics", stage.address());
     // An answer of each kind has to be there, for its label.
     stage.asked("curl", &["-s", &format!("http://{}/none", stage.address())], &[]);
     let asked = stage.asked("curl", &["-sf", &url], &[]);
-    stage.stop();
+    stage.stop().unwrap();
     let counted = String::from_utf8(asked.stdout).unwrap();
     let mut seen = 0;
     for page in pages() {
@@ -246,7 +246,7 @@ pub(super) fn nginx_fits(page: &str) -> Result<(), String> {
     let defaults = Config::new(PathBuf::from("/data"));
     let value = |name: &str| {
         let line = page.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap_or_default();
-        line.trim().trim_end_matches([';', 's', 'm']).parse::<u64>().map_err(|_| format!("{name} has no number"))
+        line.trim().trim_end_matches([';', 's', 'm']).parse::<u64>().map_err(|error| format!("{name}: {error}"))
     };
     let form = defaults.max_file_size_bytes / (1024 * 1024) * 10 + 1;
     let body = value("client_max_body_size")?;

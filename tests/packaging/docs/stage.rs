@@ -214,46 +214,59 @@ impl Stage {
     }
 
     /// The server of the page, from now on.
-    pub(super) fn serve_by(&mut self, command: &str) {
-        self.stop();
+    pub(super) fn serve_by(&mut self, command: &str) -> Result<(), String> {
+        self.stop()?;
         command.clone_into(&mut self.command);
+        self.serve()
     }
 
     /// Starts the page's server, unless it runs.
-    pub(super) fn serve(&mut self) {
+    pub(super) fn serve(&mut self) -> Result<(), String> {
         if self.server.is_none() {
-            self.server = Some(self.started(&self.command.clone()));
+            self.server = Some(self.started(&self.command)?);
         }
+        Ok(())
     }
 
     /// Ends the page's server, if it runs, which has to end well.
-    pub(super) fn stop(&mut self) {
-        if let Some(server) = self.server.take() {
-            self.ends(server, &self.command);
-        }
+    pub(super) fn stop(&mut self) -> Result<(), String> {
+        let server = self.server.take();
+        server.map_or(Ok(()), |server| self.ends(server, &self.command))
     }
 
     /// Starts a server that has its own command, and ends it. What it says to be asked for metrics has them, and alone.
-    pub(super) fn tried(&mut self, command: &str) {
-        self.stop();
-        let server = self.started(command);
+    pub(super) fn tried(&mut self, command: &str) -> Result<(), String> {
+        self.stop()?;
+        let server = self.started(command)?;
         let words = words(&self.placed(command));
-        if let Some(metrics) = after(&words, "--metrics-addr") {
+        let metrics = after(&words, "--metrics-addr").map(|metrics| {
             let status = |address: &str| {
                 let url = format!("http://{address}/metrics");
                 let asked = self.asked("curl", &["-s", "-o", "scraped.txt", "-w", "%{http_code}", &url], &[]);
                 String::from_utf8(asked.stdout).unwrap()
             };
-            assert_eq!((status(metrics).as_str(), status(&self.address()).as_str()), ("200", "404"), "{command}");
+            (status(metrics), status(&self.address()))
+        });
+        self.ends(server, command)?;
+        match metrics {
+            Some((there, here)) if there != "200" || here != "404" => {
+                Err(format!("{command}: /metrics is answered {there} where it is, and {here} where it is not"))
+            }
+            Some(_) | None => Ok(()),
         }
-        self.ends(server, command);
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder().join("log")).unwrap_or_default()
     }
 
     /// The server of one command, answering.
-    fn started(&self, command: &str) -> Child {
+    fn started(&self, command: &str) -> Result<Child, String> {
         let mut text = self.placed(command.trim());
         let words = words(&text);
-        assert!(words[0] == "glimt" && !text.contains('\n'), "{command}: one command, which is glimt's");
+        if words[0] != "glimt" || text.contains('\n') {
+            return Err(format!("{command}: not one command of glimt's"));
+        }
         let address = after(&words, "--addr").map_or_else(|| self.address(), str::to_owned);
         if after(&words, "--addr").is_none() {
             text.push_str(&format!(" --addr {address}"));
@@ -263,16 +276,21 @@ impl Stage {
         let tls = if words.iter().any(|word| word == "--tls-cert") { &["--tls"][..] } else { &[] };
         let begun = Instant::now();
         while !self.asked("glimt", &[&["healthcheck", "--addr", &address][..], tls].concat(), &[]).status.success() {
-            let ended = child.try_wait().unwrap();
-            let log = || fs::read_to_string(self.folder().join("log")).unwrap();
-            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "{command}: no server ({ended:?}): {}", log());
+            if let Some(status) = child.try_wait().unwrap() {
+                return Err(format!("{command}: {status}: {}", self.log()));
+            }
+            if begun.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return Err(format!("{command}: nobody answers at {address}: {}", self.log()));
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
-        child
+        Ok(child)
     }
 
     /// Tells a server to end, which has to do so with 0.
-    fn ends(&self, mut server: Child, command: &str) {
+    fn ends(&self, mut server: Child, command: &str) -> Result<(), String> {
         assert!(output(Command::new("kill").args(["-TERM", &server.id().to_string()])).status.success());
         let begun = Instant::now();
         while server.try_wait().unwrap().is_none() {
@@ -282,8 +300,7 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(5));
         }
         let status = server.wait().unwrap();
-        let log = fs::read_to_string(self.folder().join("log")).unwrap_or_default();
-        assert!(status.success(), "{command}: ended with {status}: {log}");
+        if status.success() { Ok(()) } else { Err(format!("{command}: ended with {status}: {}", self.log())) }
     }
 }
 
