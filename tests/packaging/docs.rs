@@ -93,9 +93,14 @@ impl Run<'_> {
                 let entries = block.text.lines().filter_map(|line| line.trim().strip_prefix("- "));
                 let known = |entry: &&str| entry.starts_with("PICTRS_") || entry.starts_with("GLIMT_");
                 self.configured(&[], &variables(entries.filter(known))?)?;
+                told::composes(&self.placed("page.yml", block), &[])?;
             }
             "yaml" if block.has(Mark::Prometheus) => self.scraped(block)?,
             "hjson" => self.reached(block)?,
+            "python" if !is_here("python3", "--version") => {
+                self.tally.note("skipped: rsync, nginx or python3 is not here", block);
+                return Ok(());
+            }
             "python" => self.signed(block)?,
             "nginx" => return self.nginx(block),
             other => return Err(format!("no rule for a block of {other} with the marks {:?}", block.marks)),
@@ -117,7 +122,7 @@ impl Run<'_> {
             || block.has(Mark::BehindNginx) && self.front.is_none();
         if is_missing {
             self.last = Last::Skipped;
-            self.tally.note("skipped: rsync or nginx is not here", block);
+            self.tally.note("skipped: rsync, nginx or python3 is not here", block);
             return Ok(());
         }
         let one = || match &block.commands()[..] {
@@ -212,7 +217,7 @@ impl Run<'_> {
         facts::nginx_fits(&block.text)?;
         if !front::is_installed() {
             assert!(!is_here("nginx", "-v"), "nginx comes and goes");
-            self.tally.note("skipped: rsync or nginx is not here", block);
+            self.tally.note("skipped: rsync, nginx or python3 is not here", block);
             return Ok(());
         }
         self.stage.serve()?;

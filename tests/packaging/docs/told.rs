@@ -150,13 +150,7 @@ fn docker(words: &[String]) -> Result<(), String> {
                 unless(compose.contains(&format!("\n  {service}:\n")), || format!("{path}: no service {service}"))?;
                 glimt(&[vec!["glimt".to_owned()], rest.cloned().collect()].concat())?;
             }
-            let plugin = Command::new("docker").args(["compose", "version"]).output();
-            if plugin.is_ok_and(|plugin| plugin.status.success()) {
-                let read = ["compose", "-f", path, "--profile", profile, "config", "--quiet"];
-                let read = output(Command::new("docker").args(read).current_dir(top()));
-                unless(read.status.success(), || format!("{path}: {}", String::from_utf8_lossy(&read.stderr)))?;
-            }
-            Ok(())
+            composes(path, &["--profile", profile])
         }
         "build" => {
             let Some((name, list)) = value("--build-arg").and_then(|pair| pair.split_once('=')) else { return Ok(()) };
@@ -170,6 +164,17 @@ fn docker(words: &[String]) -> Result<(), String> {
         }
         other => Err(format!("docker {other} is not known here")),
     }
+}
+
+/// Whether docker reads a file of compose, where it is here with that plugin.
+pub(super) fn composes(path: &str, flags: &[&str]) -> Result<(), String> {
+    let docker = |arguments: &[&str]| Command::new("docker").args(arguments).current_dir(top()).output();
+    if !docker(&["compose", "version"]).is_ok_and(|plugin| plugin.status.success()) {
+        return Ok(());
+    }
+    let read = docker(&[&["compose", "-f", path][..], flags, &["config", "--quiet"]].concat());
+    let read = read.map_err(|error| error.to_string())?;
+    unless(read.status.success(), || format!("{path}: {}", String::from_utf8_lossy(&read.stderr)))
 }
 
 /// Packages, where there is an index of them.
