@@ -52,7 +52,7 @@ fn compose_has_both_profiles_of_one_image() {
         assert_eq!(value(service, "<<"), Some("*glimt"), "{name}");
         let profile = value(service, "profiles").unwrap();
         let command = format!("--profile {}", profile.trim_matches(['[', ']']));
-        assert!(text("README.md").contains(&command), "the README does not say {command}");
+        assert!(text("docs/deployment.md").contains(&command), "docs/deployment.md does not say {command}");
         if profile == "[nvidia]" {
             // Without it the container toolkit leaves Vulkan out.
             let capabilities = value(below(service, "environment"), "NVIDIA_DRIVER_CAPABILITIES").unwrap();

@@ -10,6 +10,8 @@ use std::{
 
 mod compose;
 mod dockerfile;
+#[cfg(unix)]
+mod docs;
 mod filters;
 mod options;
 mod systemd;

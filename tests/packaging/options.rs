@@ -1,4 +1,4 @@
-//! The options are the same on the command line, in the environment, in the sample file and in the README.
+//! The options are the same on the command line, in the environment, in the sample file and in docs/configuration.md.
 
 use std::{
     cell::RefCell,
@@ -126,8 +126,8 @@ fn options_in_tables(markdown: &str) -> BTreeMap<String, bool> {
 }
 
 #[test]
-fn the_readme_has_every_option_and_no_other() {
-    let told = options_in_tables(&text("README.md"));
+fn the_page_has_every_option_and_no_other() {
+    let told = options_in_tables(&text("docs/configuration.md"));
     assert_eq!(told.keys().cloned().collect::<BTreeSet<_>>(), longs());
     let asked = asked_of_the_environment();
     for (long, starred) in told {

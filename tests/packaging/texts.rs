@@ -1,32 +1,11 @@
-//! The commands and links of the texts, the Makefile and the scripts lead somewhere.
+//! The targets that the texts name are in the Makefile, and the scripts are shell. Links are in `docs/links.rs`.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use crate::{files_below, is_there, output, text, top};
-
-/// What a Markdown file links to in the repository.
-fn links(markdown: &str) -> BTreeSet<&str> {
-    let targets = markdown.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
-    targets.filter(|target| !target.contains("://") && !target.starts_with('#')).collect()
-}
-
-#[test]
-fn links_lead_somewhere() {
-    let mut seen = 0;
-    for path in ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
-        for link in links(&text(path)) {
-            assert!(is_there(&top().join(link)), "{path} links to {link}, which is not there");
-            seen += 1;
-        }
-    }
-    assert!(seen >= 5, "only {seen} links were seen");
-    assert_eq!(links("[a](b.md) [c](https://d) [e](#f)"), BTreeSet::from(["b.md"]));
-    assert_eq!(env!("CARGO_PKG_LICENSE"), "AGPL-3.0-or-later");
-    assert!(text("LICENSE").contains("GNU AFFERO GENERAL PUBLIC LICENSE"));
-}
+use crate::{files_below, output, text, top};
 
 /// The targets of a Makefile.
-fn targets(makefile: &str) -> BTreeSet<&str> {
+pub(crate) fn targets(makefile: &str) -> BTreeSet<&str> {
     let rules = makefile.lines().filter(|line| !line.starts_with(['\t', '#', '.', ' ']) && !line.contains(":="));
     rules.filter_map(|line| line.split_once(':').map(|(target, _)| target)).collect()
 }
