@@ -93,7 +93,7 @@ pub fn init(format: LogFormat, collector: Option<&Url>) -> Result<Option<Traces>
     // What is done for no request is no trace of its own.
     let is_traced = dynamic_filter_fn(|metadata, context| {
         let is_below = || context.lookup_current().is_some();
-        metadata.is_span() && metadata.target() == TRACES && (metadata.name() == traces::REQUEST || is_below())
+        metadata.is_span() && (metadata.target() == traces::REQUESTS || metadata.target() == TRACES && is_below())
     });
     tracing_subscriber::registry().with(spans.with_filter(is_traced)).with(lines(format)).init();
     Ok(Some(traces))

@@ -76,7 +76,7 @@ pub(super) struct Problem {
     #[schema(example = "unreadable-filter")]
     code: String,
     /// What it is, for people: with the limit and the value.
-    #[schema(example = "rotate=45 cannot be read: rotate takes degrees clockwise: 90, 180 or 270")]
+    #[schema(example = "rotate=45 cannot be read: rotate takes degrees clockwise: 90, 180 or 270; the nearest is 90")]
     msg: String,
 }
 

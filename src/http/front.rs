@@ -100,9 +100,11 @@ impl Front {
             cors.mark(request.headers(), answer.headers_mut());
         }
         let id = RequestId::new();
-        let traced = layers::traced(&app.rules, &id, request);
-        traced.in_scope(|| layers::span(&id, request)).in_scope(|| layers::answered(&mut answer, &id, began));
-        traces::answered(&traced, 200);
+        let span = layers::span(&app.rules, &id, request);
+        span.in_scope(|| layers::answered(&mut answer, &id, began));
+        if app.rules.traces {
+            traces::answered(&span, 200);
+        }
         watched.took(route, began.elapsed());
         watched.ended(route, 200);
         Some(answer)

@@ -38,8 +38,7 @@ const ALWAYS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// it ended. What a gate refused is not logged: the more there is of that the less it is worth, and `/metrics` counts it.
 pub(super) async fn request(State(wired): State<Wired>, request: Request<Body>, next: Next) -> Response {
     let id = RequestId::new();
-    let traced = traced(&wired.app.rules, &id, &request);
-    let span = traced.in_scope(|| span(&id, &request));
+    let (span, is_traced) = (span(&wired.app.rules, &id, &request), wired.app.rules.traces);
     async move {
         let began = Instant::now();
         let gate = &wired.app.gates.requests;
@@ -53,7 +52,9 @@ pub(super) async fn request(State(wired): State<Wired>, request: Request<Body>, 
             tracing::error!(cause = %cause.0, "the request failed");
         }
         answered(&mut response, &id, began);
-        traces::answered(&traced, response.status().as_u16());
+        if is_traced {
+            traces::answered(&tracing::Span::current(), response.status().as_u16());
+        }
         note(&wired.watched, &response, (&method, uri.path()), &id, began);
         response
     }
@@ -62,17 +63,13 @@ pub(super) async fn request(State(wired): State<Wired>, request: Request<Body>, 
 }
 
 /// What the log lines of a request have in common.
-pub(super) fn span<B>(id: &RequestId, request: &Request<B>) -> tracing::Span {
-    tracing::info_span!("request", id = id.as_str(), method = %request.method(), path = %Shown(request.uri().path()))
-}
-
-/// The span of the request in traces: none where there are no traces.
-pub(super) fn traced<B>(rules: &Rules, id: &RequestId, request: &Request<B>) -> tracing::Span {
-    if !rules.traces {
-        return tracing::Span::none();
+pub(super) fn span<B>(rules: &Rules, id: &RequestId, request: &Request<B>) -> tracing::Span {
+    let (method, path) = (request.method(), request.uri().path());
+    if rules.traces {
+        let route = Route::of(path).name();
+        return traces::request(request.headers(), method.as_str(), route, Shown(path), id.as_str());
     }
-    let (method, path) = (request.method().as_str(), request.uri().path());
-    traces::request(request.headers(), method, Route::of(path).name(), Shown(path), id.as_str())
+    tracing::info_span!("request", id = id.as_str(), %method, path = %Shown(path))
 }
 
 /// A path as it is logged: without the secrets in it, and not for ever. A delete token stands behind `delete`, also where that is written

@@ -7,7 +7,10 @@
 use std::{fmt, time::Duration};
 
 use hyper::HeaderMap;
-use opentelemetry::{propagation::TextMapPropagator as _, trace::TracerProvider as _};
+use opentelemetry::{
+    propagation::TextMapPropagator as _,
+    trace::{Status, TracerProvider as _},
+};
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::{
@@ -15,14 +18,12 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{SdkTracer, SdkTracerProvider},
 };
-use tracing::{Span, field::Empty, info_span};
+use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use url::Url;
 
-use crate::timing::TRACES;
-
-/// Name of the spans of requests: all others stand below one.
-pub(super) const REQUEST: &str = "request";
+/// Target of the spans of requests: all others stand below one.
+pub(super) const REQUESTS: &str = "glimt::request";
 
 /// Where OTLP takes traces, below the address of a collector.
 const PATH: &str = "v1/traces";
@@ -85,35 +86,37 @@ fn endpoint(collector: &Url) -> String {
     if given.ends_with(PATH) { given.to_owned() } else { format!("{given}/{PATH}") }
 }
 
-/// The span of a request. It is part of the trace that `traceparent` in `headers` names, if there is one.
+/// The span of a request, for its log lines too. It is part of the trace that `traceparent` in `headers` names, if there is one.
 ///
 /// `path` is without secrets.
 #[must_use]
 pub fn request(headers: &HeaderMap, method: &str, route: &str, path: impl fmt::Display, id: &str) -> Span {
     let span = info_span!(
-        target: TRACES,
-        REQUEST,
-        otel.name = format_args!("{method} {route}"),
+        target: REQUESTS,
+        "request",
+        id,
+        method,
+        %path,
         otel.kind = "server",
-        otel.status_code = Empty,
-        http.request.method = method,
-        http.response.status_code = Empty,
-        url.path = %path,
-        glimt.request_id = id,
+        otel.name = format_args!("{method} {route}"),
     );
     if headers.contains_key("traceparent") {
         let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
-        // Not traced, by what the sampler or the filter say.
+        // Not traced, by what the sampler says.
         let _untraced = span.set_parent(parent);
     }
+    // By the names of the semantic conventions for HTTP; no line of the log has these again.
+    span.set_attribute("http.request.method", method.to_owned());
+    span.set_attribute("http.route", route.to_owned());
+    span.set_attribute("url.path", path.to_string());
     span
 }
 
 /// Notes in the span of a request how it was answered.
 pub fn answered(span: &Span, status: u16) {
-    span.record("http.response.status_code", status);
+    span.set_attribute("http.response.status_code", i64::from(status));
     if status >= 500 {
-        span.record("otel.status_code", "ERROR");
+        span.set_status(Status::error(""));
     }
 }
 

@@ -93,15 +93,16 @@ async fn a_collector_gets_a_span_for_each_request_and_for_each_stage_of_it() {
     let requests: Vec<&Span> = spans.iter().filter(|span| span.kind == SpanKind::Server as i32).collect();
     let named = |name: &str| requests.iter().copied().filter(|span| span.name == name).collect::<Vec<_>>();
     let [upload] = named("POST upload")[..] else { panic!("{spans:#?}") };
-    assert_eq!(below(&spans, upload), ["memory", "queue", "decode", "cpu", "store"]);
+    assert_eq!(below(&spans, upload), ["queue", "memory", "decode", "cpu", "store"]);
     let [cold, hot] = named("GET process")[..] else { panic!("{spans:#?}") };
-    assert_eq!(below(&spans, cold), ["memory", "queue", "decode", "cpu", "encode", "store"]);
+    assert_eq!(below(&spans, cold), ["queue", "memory", "decode", "cpu", "encode", "store"]);
     assert_eq!(below(&spans, hot), Vec::<&str>::new());
     let its = attributes(cold);
     let expected = [
-        ("glimt.request_id", id.as_str()),
+        ("id", id.as_str()),
         ("http.request.method", "GET"),
         ("http.response.status_code", "200"),
+        ("http.route", "process"),
         ("url.path", "/image/process.jpg"),
     ];
     for (key, value) in expected {

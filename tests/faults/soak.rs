@@ -159,7 +159,7 @@ fn slope(points: &[(f64, f64)]) -> f64 {
     above / below
 }
 
-/// Prints first, last, most, and the slope of what was sampled. The first quarter is left out of the slope: caches fill.
+/// Prints first, last, most, the slope of what was sampled, and its mean in each quarter of the run. The first quarter is left out of the slope: caches fill.
 fn report(samples: &[Sample]) {
     let settled = &samples[samples.len() / 4..];
     for (what, of) in [
@@ -171,7 +171,12 @@ fn report(samples: &[Sample]) {
         let points: Vec<_> = settled.iter().map(|sample| (sample.hours, of(sample))).collect();
         let most = samples.iter().map(of).fold(0.0, f64::max);
         let (first, last) = (of(&settled[0]), of(&settled[settled.len() - 1]));
-        println!("soak: {what}: {first:.1} to {last:.1}, at most {most:.1}, slope {:+.2} an hour", slope(&points));
+        let mean = |quarter: &[Sample]| quarter.iter().map(of).sum::<f64>() / quarter.len() as f64;
+        let quarters: Vec<f64> = samples.chunks(samples.len().div_ceil(4)).map(mean).collect();
+        println!(
+            "soak: {what}: {first:.1} to {last:.1}, at most {most:.1}, slope {:+.2} an hour; means of the quarters {quarters:.1?}",
+            slope(&points)
+        );
     }
 }
 

@@ -15,8 +15,7 @@ use super::{
 use crate::{files_below, options::asked_of_the_environment, text, top};
 
 /// Flags of others that the texts speak of: of curl, pict-rs, thumbor and a bench.
-const OTHERS: [&str; 4] =
-    ["--http2-prior-knowledge", "--image-format", "--processes", "--server"];
+const OTHERS: [&str; 4] = ["--http2-prior-knowledge", "--image-format", "--processes", "--server"];
 
 /// Variables that look like ours: of benches and tests, and of a later pict-rs.
 const OTHER_VARIABLES: [&str; 5] = ["GLIMT_BENCH", "GLIMT_BIN", "GLIMT_FILES", "GLIMT_PHOTO", "PICTRS__API_KEY"];
