@@ -13,11 +13,11 @@ use axum::{
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, prometheus_text},
-    metrics::MetricType,
     registry::{Registry, Unit},
 };
 use tokio::runtime::Handle;
 
+use self::page::Page;
 use super::{
     Wired,
     error::{ApiError, Problem},
@@ -39,10 +39,11 @@ use crate::{
         proxies::Outcome,
     },
     store::{Class, Held},
-    timing::{Latency, Stage, bounds_secs},
+    timing::{Latency, Stage},
 };
 
 mod gates;
+mod page;
 
 /// Stands in front of every name.
 const PREFIX: &str = "glimt";
@@ -296,117 +297,6 @@ fn rows<'d, T>(
         }
     }
     rows
-}
-
-/// Writes metrics. Names are without prefix, unit and `_total`, which are added.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    /// What does not change while the process lives, as labels: `<name>_info`.
-    fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
-    }
-
-    /// A count that only grows.
-    fn counter(&mut self, name: &str, help: &str, count: u64) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        metric.encode_counter::<[(&str, &str); 0], u64, u64>(&count, None)
-    }
-
-    /// A time that only grows: `<name>_seconds_total`.
-    fn seconds(&mut self, name: &str, help: &str, time: Duration) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Counter)?;
-        metric.encode_counter::<[(&str, &str); 0], f64, u64>(&time.as_secs_f64(), None)
-    }
-
-    /// Times that only grow, one for each value of `label`.
-    fn times(&mut self, name: &str, help: &str, label: &str, times: &[(&str, Duration)]) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Counter)?;
-        for (value, time) in times {
-            let (labels, secs) = ([(label, *value)], time.as_secs_f64());
-            metric.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], f64, u64>(&secs, None)?;
-        }
-        Ok(())
-    }
-
-    /// A time that comes and goes: `<name>_seconds`.
-    fn time(&mut self, name: &str, help: &str, time: Duration) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
-        metric.encode_gauge(&time.as_secs_f64())
-    }
-
-    /// How often which time was taken, one histogram for each value of `label`: `<name>_seconds`.
-    fn histograms<'l>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-        latencies: impl Iterator<Item = (&'static str, &'l Latency)>,
-    ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        let bounds = bounds_secs().into_iter().chain([f64::INFINITY]);
-        for (value, Latency { counts, sum }) in latencies {
-            let (labels, count) = ([(label, value)], counts.iter().sum());
-            let buckets: Vec<(f64, u64)> = bounds.clone().zip(*counts).collect();
-            let mut metric = metric.encode_family(&labels)?;
-            metric.encode_histogram::<[(&str, &str); 0]>(sum.as_secs_f64(), count, &buckets, None)?;
-        }
-        Ok(())
-    }
-
-    /// Counts that only grow, one for each value of `label`.
-    fn counters(&mut self, name: &str, help: &str, label: &str, counts: &[(&str, u64)]) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (value, count) in counts {
-            let labels = [(label, *value)];
-            metric.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(count, None)?;
-        }
-        Ok(())
-    }
-
-    /// Numbers that come and go, one for each value of `label`.
-    fn gauges(
-        &mut self,
-        name: &str,
-        unit: Option<&Unit>,
-        help: &str,
-        label: &str,
-        values: &[(&str, u64)],
-    ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
-        for (of, value) in values {
-            metric.encode_family(&[(label, *of)])?.encode_gauge(value)?;
-        }
-        Ok(())
-    }
-
-    /// The same under two labels.
-    fn families(&mut self, name: &str, help: &str, counts: &[([(&str, &str); 2], u64)]) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, count) in counts {
-            metric.encode_family(labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(count, None)?;
-        }
-        Ok(())
-    }
-
-    /// Numbers that come and go, under two labels.
-    fn numbers(&mut self, name: &str, help: &str, numbers: &[([(&str, &str); 2], f64)]) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, number) in numbers {
-            metric.encode_family(labels)?.encode_gauge(number)?;
-        }
-        Ok(())
-    }
-
-    /// A number that comes and goes.
-    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
-    }
-
-    /// Bytes that come and go: `<name>_bytes`.
-    fn bytes(&mut self, name: &str, help: &str, bytes: u64) -> fmt::Result {
-        self.0.encode_descriptor(name, help, Some(&Unit::Bytes), MetricType::Gauge)?.encode_gauge(&bytes)
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use glimt::pixels::{
 };
 
 use crate::compare::hard_picture;
+use crate::corpus::test_picture;
 use crate::twin::{device, required};
 
 fn own(options: &EngineOptions) -> Option<Engines> {
@@ -208,4 +209,38 @@ fn dropping_the_engines_ends_their_thread() {
     let started = Instant::now();
     drop(engines);
     assert!(started.elapsed() < Duration::from_secs(15), "not the deadline for stuck drivers");
+}
+
+/// `LOSSES=1450 cargo test --test image again_and_again -- --nocapture` loses more, and prints what memory the process holds meanwhile.
+#[test]
+fn losing_a_device_again_and_again_leaves_nothing_behind() {
+    let losses: usize = std::env::var("LOSSES").map_or(10, |losses| losses.parse().unwrap());
+    let Some(engines) = own(&EngineOptions::default()) else { return };
+    let held_mib = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
+        line.trim().trim_end_matches(" kB").trim().parse::<f64>().unwrap() / 1024.0
+    };
+    let picture = test_picture(300, 200, Layout::Rgb);
+    let plan = Plan::new(&[Op::fit(64)], Size::new(300, 200), &PlanLimits::default()).unwrap();
+    let wanted = exec::run(&plan, &picture, &engines).unwrap();
+    for loss in 1..=losses {
+        engines.drill(Drill::Lose).unwrap();
+        let mut is_back = false;
+        for job in 0..5 {
+            let made = exec::run(&plan, &picture, &engines).unwrap();
+            assert!(made.data().iter().zip(wanted.data()).all(|(a, b)| a.abs_diff(*b) <= 2), "loss {loss}, job {job}");
+            // The last ones are the device's again: after a good one the next pause is a short one.
+            let lost = Instant::now();
+            while !is_back && !engines.is_healthy() {
+                assert!(lost.elapsed() < Duration::from_secs(60), "loss {loss}: it does not come back");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            is_back = true;
+        }
+        if loss.is_multiple_of((losses / 20).max(1)) {
+            eprintln!("{loss} losses: {:.0} MiB", held_mib());
+        }
+    }
+    assert_eq!(engines.stats().rebuilds, losses as u64);
 }

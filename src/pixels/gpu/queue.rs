@@ -127,7 +127,7 @@ pub struct Handle {
     options: DeviceOptions,
     caps: Caps,
     description: String,
-    stages: Stages,
+    stages: Box<Stages>,
 }
 
 impl Handle {
@@ -176,7 +176,7 @@ impl Handle {
             options,
             caps,
             description,
-            stages: Stages::default(),
+            stages: Box::default(),
         })
     }
 
