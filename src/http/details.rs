@@ -13,7 +13,8 @@ use super::{
     process,
 };
 use crate::{
-    domain::{Alias, Looks},
+    domain::{Alias, Details as Facts, Looks},
+    repo::OriginalRecord,
     service::originals::Original,
 };
 
@@ -32,6 +33,52 @@ pub(super) struct Details {
     palette: Vec<String>,
     thumbhash: String,
     width: u32,
+}
+
+/// What the answer to an upload says of a picture, as clients of pict-rs 0.4 and 0.5 read it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UploadedDetails {
+    /// Of a JPEG; of others where it is known already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blurhash: Option<String>,
+    #[schema(example = "image/jpeg")]
+    content_type: &'static str,
+    /// When these bytes were first stored: RFC 3339, in UTC.
+    #[schema(example = "2026-11-28T19:30:00Z")]
+    created_at: String,
+    #[schema(pattern = "^(Image|Animation)$")]
+    format: &'static str,
+    /// Of an animation; `null` of a still picture.
+    #[schema(required)]
+    frames: Option<u32>,
+    /// Upright, in pixels.
+    #[schema(minimum = 1, maximum = 65_535)]
+    height: u32,
+    /// Upright, in pixels.
+    #[schema(minimum = 1, maximum = 65_535)]
+    width: u32,
+}
+
+impl UploadedDetails {
+    /// Those of a picture that is stored as it is recorded here.
+    pub(super) fn of(record: &OriginalRecord, blurhash: Option<String>) -> Self {
+        let Facts { width, height, format, frames } = record.details;
+        let (kind, frames) = moving(frames);
+        Self {
+            blurhash,
+            content_type: format.media_type(),
+            created_at: rfc3339(record.created_secs),
+            format: kind,
+            frames,
+            height,
+            width,
+        }
+    }
+}
+
+/// What pict-rs 0.5 calls a picture of so many frames, and how many it says that there are: of a still picture it says nothing.
+const fn moving(frames: u32) -> (&'static str, Option<u32>) {
+    if frames > 1 { ("Animation", Some(frames)) } else { ("Image", None) }
 }
 
 /// What is known of the original with this alias.
@@ -154,5 +201,11 @@ mod tests {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(1_795_894_200), "2026-11-28T19:30:00Z");
         assert_eq!(hex([0, 10, 255]), "#000aff");
+    }
+
+    #[test]
+    fn what_stands_still_has_no_frames_to_pict_rs() {
+        assert_eq!(moving(1), ("Image", None));
+        assert_eq!(moving(2), ("Animation", Some(2)));
     }
 }

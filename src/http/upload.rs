@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
+    details::UploadedDetails,
     error::{ApiError, Problem},
     form::{self, Form},
 };
@@ -59,6 +60,7 @@ struct UploadedFile {
     /// The secret that deletes the name: told once.
     #[schema(example = "JFvFhqJA98")]
     delete_token: String,
+    details: UploadedDetails,
     /// The name of the picture.
     #[schema(value_type = String, example = "lkWZDRvugm.jpg")]
     file: Alias,
@@ -68,7 +70,11 @@ struct UploadedFile {
 pub(super) fn created(named: Vec<Named>) -> (StatusCode, Json<Uploaded>) {
     let files = named
         .into_iter()
-        .map(|one| UploadedFile { delete_token: one.delete_token.reveal().to_owned(), file: one.alias })
+        .map(|one| UploadedFile {
+            delete_token: one.delete_token.reveal().to_owned(),
+            details: UploadedDetails::of(&one.record, one.blurhash),
+            file: one.alias,
+        })
         .collect();
     (StatusCode::CREATED, Json(Uploaded { files, msg: "ok" }))
 }

@@ -108,6 +108,12 @@ pub struct Named {
     pub alias: Alias,
     /// The secret that deletes it.
     pub delete_token: DeleteToken,
+    /// The hash of its stored bytes.
+    pub hash: Hash,
+    /// What is known of it: since the first upload of these bytes, if there was one before.
+    pub record: OriginalRecord,
+    /// Its blurhash, if that is known by now. Of a JPEG it is.
+    pub blurhash: Option<String>,
 }
 
 /// Takes pictures in.
@@ -197,6 +203,14 @@ impl Ingest {
         for (hash, proxy) in proxies {
             self.proxies.keep(hash, proxy);
         }
+        for one in &mut named {
+            let seen = looks.iter().find(|(hash, _)| *hash == one.hash);
+            one.blurhash = match seen {
+                Some((_, looks)) => Some(looks.blurhash.clone()),
+                // It is stored by now, and is not refused because this cannot be read.
+                None => self.repo.looks(&one.hash).await.ok().flatten().map(|looks| looks.blurhash),
+            };
+        }
         // Not waited for: it need not be there when the upload is answered.
         if !looks.is_empty() {
             let looking = Arc::clone(&self.looking);
@@ -216,12 +230,14 @@ impl Ingest {
         put: &mut Vec<(Hash, StoreKey)>,
         named: &mut Vec<Named>,
     ) -> Result<(), ServiceError> {
-        let mut batch = Vec::with_capacity(prepared.len());
+        let mut batch: Vec<NewAlias> = Vec::with_capacity(prepared.len());
         for one in prepared.drain(..) {
             let key = StoreKey::Original { hash: one.hash, format: one.record.details.format };
-            let stored = self.repo.original(&one.hash).await?.is_some();
+            let stored = self.repo.original(&one.hash).await?;
+            let earlier = batch.iter().find(|earlier| earlier.hash == one.hash).map(|earlier| earlier.original);
+            let record = stored.or(earlier).unwrap_or(one.record);
             match one.content {
-                _ if stored || put.iter().any(|(hash, _)| *hash == one.hash) => {}
+                _ if stored.is_some() || put.iter().any(|(hash, _)| *hash == one.hash) => {}
                 Content::Staged(staged) => {
                     put.push((one.hash, key.clone()));
                     self.store.put_file(&key, staged).await?;
@@ -237,7 +253,7 @@ impl Ingest {
             let delete_token = one.delete_token.unwrap_or_else(DeleteToken::generate);
             let token = delete_token.kept(&alias);
             batch.push(NewAlias { alias: alias.clone(), token, hash: one.hash, original: one.record });
-            named.push(Named { alias, delete_token });
+            named.push(Named { alias, delete_token, hash: one.hash, record, blurhash: None });
         }
         Ok(self.repo.add_aliases(batch).await?)
     }

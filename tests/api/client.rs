@@ -151,23 +151,25 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.shown()))
     }
 
-    /// The files of a `201`, the body held against the contract to the byte.
+    /// The files of a `201`, the body held against the contract to the byte. What is known of a picture stands beside its name.
     #[track_caller]
     pub(crate) fn uploaded(&self) -> Vec<Uploaded> {
         self.is(201);
         let text = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
-        let files: Vec<_> = self.json()["files"]
-            .as_array()
-            .unwrap()
+        let told = self.json()["files"].as_array().unwrap().clone();
+        let files: Vec<_> = told
             .iter()
             .map(|file| Uploaded { file: text(file, "file"), delete_token: text(file, "delete_token") })
             .collect();
-        let shown: Vec<_> = files
-            .iter()
-            .map(|file| {
-                format!(r#"{{"delete_token":"{}","file":{}}}"#, file.delete_token, Value::from(file.file.as_str()))
-            })
-            .collect();
+        let shown = files.iter().zip(&told).map(|(Uploaded { file, delete_token }, told)| {
+            assert!(told["details"].is_object(), "{told}");
+            format!(
+                r#"{{"delete_token":"{delete_token}","details":{},"file":{}}}"#,
+                told["details"],
+                Value::from(file.as_str())
+            )
+        });
+        let shown: Vec<_> = shown.collect();
         assert_eq!(self.shown_whole(), format!(r#"{{"files":[{}],"msg":"ok"}}"#, shown.join(",")));
         for file in &files {
             assert!(is_token(&file.delete_token), "{file:?}");

@@ -54,5 +54,6 @@ mod restart;
 mod sandbox;
 mod stored;
 mod tls;
+mod told;
 mod traces;
 mod upload;

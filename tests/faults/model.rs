@@ -119,7 +119,11 @@ fn is_error(answer: &Answer, status: u16, code: &str) -> Outcome {
 /// The files of an answer that is to the byte what it should be.
 fn created(answer: &Answer, count: usize) -> Result<Vec<Uploaded>, String> {
     let files = answer.uploaded();
-    let shown: Vec<_> = files.iter().map(|one| json!({ "delete_token": one.token, "file": one.file })).collect();
+    let told = answer.json();
+    let details = |at: usize| &told["files"][at]["details"];
+    let shown = files.iter().enumerate();
+    let shown: Vec<_> =
+        shown.map(|(at, one)| json!({ "delete_token": one.token, "details": details(at), "file": one.file })).collect();
     is(answer, 201, &json!({ "files": shown, "msg": "ok" }).to_string())?;
     if files.len() == count { Ok(files) } else { Err(format!("{} files of {count}", files.len())) }
 }
