@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use crate::{
     codec::Budget,
     config::Config,
-    domain::{Preset, Secret},
+    domain::{Compat, Preset, Secret},
     pixels::{EngineError, EngineOptions, Engines, PlanLimits},
     repo::{Repo, RepoError, SledRepo},
     sandbox::{Sandbox, SandboxError},
@@ -70,6 +70,8 @@ pub struct App {
 pub struct Rules {
     /// Opens `/internal`.
     pub api_key: Option<Secret>,
+    /// Which pict-rs to answer like where its versions differ.
+    pub compat: Compat,
     /// Filters that are allowed; `None` allows all.
     pub whitelist: Option<std::collections::BTreeSet<String>>,
     /// Whether imports are taken as they are.
@@ -103,6 +105,7 @@ impl Rules {
     fn of(config: &Config) -> Self {
         Self {
             api_key: config.api_key.clone(),
+            compat: config.compat,
             whitelist: config.whitelist.clone(),
             trust_imports: config.skip_validate_imports,
             max_file_size_bytes: config.max_file_size_bytes,
@@ -202,6 +205,7 @@ impl App {
         let ingest = Arc::new(Ingest::new(
             IngestOptions {
                 convert: config.format,
+                compat: config.compat,
                 max_file_size_bytes: config.max_file_size_bytes,
                 budget,
                 sandbox: sandbox.clone(),

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{Chroma, Effort, OutputFormat, Secret},
+    domain::{Chroma, Compat, Effort, OutputFormat, Secret},
     pixels::Backend,
     sandbox,
     telemetry::LogFormat,
@@ -84,6 +84,12 @@ pub struct Options {
     /// A file with that key, so that it stands neither among the arguments nor in the environment
     #[arg(long, value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
+
+    /// Which pict-rs to answer like where its versions differ, 0.2 or 0.5: what deletes of unknown names, caches and clients of error codes
+    /// are told, and what new pictures are called [default: 0.2]
+    #[arg(long, value_name = "VERSION")]
+    #[serde(deserialize_with = "by_name")]
+    pub compat: Option<Compat>,
 
     /// A TOML file with any of these options under their long names [env: GLIMT_CONFIG]
     #[arg(long, value_name = "FILE")]
@@ -321,6 +327,7 @@ impl Options {
                 .parse(&["GLIMT_SKIP_VALIDATE_IMPORTS", "PICTRS_SKIP_VALIDATE_IMPORTS"], parse_bool)?,
             api_key: env.parse(&["GLIMT_API_KEY", "PICTRS_API_KEY"], parse)?,
             api_key_file: env.parse(&["GLIMT_API_KEY_FILE"], parse)?,
+            compat: env.parse(&["GLIMT_COMPAT"], parse)?,
             config: env.parse(&["GLIMT_CONFIG"], parse)?,
             backend: env.parse(&["GLIMT_BACKEND"], parse)?,
             jpeg_quality: env.parse(&["GLIMT_JPEG_QUALITY"], parse)?,
@@ -387,6 +394,7 @@ impl Options {
             skip_validate_imports: self.skip_validate_imports.or(lower.skip_validate_imports),
             api_key: self.api_key.or(lower.api_key),
             api_key_file: self.api_key_file.or(lower.api_key_file),
+            compat: self.compat.or(lower.compat),
             config: self.config.or(lower.config),
             backend: self.backend.or(lower.backend),
             jpeg_quality: self.jpeg_quality.or(lower.jpeg_quality),

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     cli::{NamedPreset, Options},
-    domain::{Asked, Encoders, Filter, OutputFormat, Preset, Quality, Secret, Settings, nearest},
+    domain::{Asked, Compat, Encoders, Filter, OutputFormat, Preset, Quality, Secret, Settings, nearest},
     pixels::{Backend, gpu::Probe},
     sandbox,
     telemetry::LogFormat,
@@ -49,6 +49,8 @@ pub struct Config {
     pub skip_validate_imports: bool,
     /// Opens `/internal`; never empty.
     pub api_key: Option<Secret>,
+    /// Which pict-rs this server answers like where its versions differ.
+    pub compat: Compat,
     /// The engine asked for.
     pub backend: Backend,
     /// What opens a device before this process does. `main` knows: it is no option.
@@ -163,6 +165,7 @@ impl Config {
             whitelist: None,
             skip_validate_imports: false,
             api_key: None,
+            compat: Compat::default(),
             backend: Backend::Auto,
             probe: None,
             encoders: Encoders::default(),
@@ -251,6 +254,7 @@ impl Config {
             whitelist: typed.whitelist.map(BTreeSet::from_iter),
             skip_validate_imports: typed.skip_validate_imports.unwrap_or(false),
             api_key: api_key(typed.api_key, typed.api_key_file)?,
+            compat: typed.compat.unwrap_or(defaults.compat),
             backend: typed.backend.unwrap_or(defaults.backend),
             probe: None,
             encoders,

@@ -2,6 +2,7 @@
 
 pub mod alias;
 pub mod asked;
+pub mod compat;
 pub mod delete_token;
 pub mod details;
 pub mod encoding;
@@ -17,6 +18,7 @@ pub mod variant;
 
 pub use alias::{Alias, AliasError};
 pub use asked::Asked;
+pub use compat::Compat;
 pub use delete_token::{DeleteToken, KeptToken};
 pub use details::Details;
 pub use encoding::{Chroma, Effort, Encoders, NameError, Settings};

@@ -11,7 +11,7 @@ use axum::{
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::App;
+use crate::{app::App, domain::Compat};
 
 mod auto;
 mod caching;
@@ -101,6 +101,7 @@ fn operator_router(wired: Wired) -> Router {
 fn router(wired: Wired) -> Router {
     let page = if wired.app.rules.ui { page::routes() } else { Router::new() };
     let cors = wired.cors.as_ref().map(|cors| cors.layer());
+    let compat = wired.app.rules.compat;
     let router = public_health(&wired)
         .merge(page)
         .route("/openapi.json", get(openapi::openapi))
@@ -128,6 +129,10 @@ fn router(wired: Wired) -> Router {
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(middleware::from_fn_with_state(wired.clone(), layers::request))
         .with_state(wired);
+    let router = match compat {
+        Compat::V02 => router,
+        Compat::V05 => router.layer(middleware::from_fn(error::rename)),
+    };
     // Outside of all: a refusal too is to be read by the page that gets it.
     match cors {
         Some(cors) => router.layer(cors),

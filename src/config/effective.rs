@@ -179,6 +179,7 @@ impl Config {
             skip_validate_imports: Some(self.skip_validate_imports),
             api_key: self.api_key.clone().filter(|_| api_key_file.is_none()),
             api_key_file,
+            compat: Some(self.compat),
             config: None,
             backend: Some(self.backend),
             jpeg_quality: whole(jpeg.quality.get()),

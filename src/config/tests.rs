@@ -164,6 +164,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_what_may_be_meant() {
         ("png-effort = 'FAST'", "\"FAST\" is none of fast, balanced, small; the nearest is fast"),
         ("jpeg-chroma = '44'", "\"44\" is none of auto, 420, 444; the nearest is 444"),
         ("format = 'wepb'", "\"wepb\" is none of jpg, png, webp; the nearest is webp"),
+        ("compat = '0.6'", "\"0.6\" is none of 0.2, 0.5; the nearest is 0.2"),
         ("sandbox = 'onn'", "\"onn\" is none of auto, on, off; the nearest is on"),
         ("queue = 'many'", "expected i64"),
         ("queue = ", "TOML parse error at line 2, column 9"),
@@ -216,7 +217,7 @@ fn a_number_that_no_option_takes_is_told_with_option_value_and_limits() {
 /// Every option, with a value that is not its default.
 const OTHERS: &str = "
 addr = '127.0.0.1:1'\npath = '/data \"1\"'\nformat = 'webp'\nmax-file-size = 1\nwhitelist = ['blur', 'quality']
-skip-validate-imports = true\nbackend = 'cpu'\njpeg-quality = 1\njpeg-effort = 'small'\njpeg-chroma = '444'
+skip-validate-imports = true\ncompat = '0.5'\nbackend = 'cpu'\njpeg-quality = 1\njpeg-effort = 'small'\njpeg-chroma = '444'
 png-effort = 'balanced'\nwebp-quality = 2\nwebp-effort = 'fast'\navif-quality = 3\navif-effort = 'small'
 avif-budget-millis = 4\nmax-pixels = 5\nmax-side = 6\nmax-frames = 7\nmax-animation-pixels = 8\nmax-decoded-size = 65
 max-metadata-size = 10\nsandbox = 'off'\nworkers = 11\nworker-nice = 12\nqueue = 13\nmax-wait = 14\nmemory-limit = 66

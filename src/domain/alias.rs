@@ -54,6 +54,16 @@ impl Alias {
         Self(format!("{}.{}", nanoid::nanoid!(LENGTH, &ALPHABET), format.extension()))
     }
 
+    /// A new random alias as pict-rs 0.5 gives them: a UUID of version 4, and the extension of the stored `format`.
+    #[must_use]
+    pub fn generate_uuid(format: Format) -> Self {
+        const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+        let digits = nanoid::nanoid!(30, &DIGITS);
+        let variant = nanoid::nanoid!(1, &['8', '9', 'a', 'b']);
+        let [a, b, c, d, e] = [&digits[..8], &digits[8..12], &digits[12..15], &digits[15..18], &digits[18..]];
+        Self(format!("{a}-{b}-4{c}-{variant}{d}-{e}.{}", format.extension()))
+    }
+
     /// The name an import brought, checked: a base name without separators, control characters or a
     /// leading dot, of 1 to 255 bytes.
     ///
@@ -106,6 +116,16 @@ mod tests {
         assert!(stem.chars().all(|c| c.is_ascii_alphanumeric()));
         assert_eq!(extension, "webp");
         assert_ne!(alias, Alias::generate(Format::Webp));
+    }
+
+    #[test]
+    fn generated_uuids_are_of_version_four() {
+        let alias = Alias::generate_uuid(Format::Jpg);
+        let shape: String = alias.as_str().chars().map(|c| if c.is_ascii_hexdigit() { 'x' } else { c }).collect();
+        assert_eq!(shape, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx.jpg");
+        assert_eq!(&alias.as_str()[14..15], "4");
+        assert!("89ab".contains(&alias.as_str()[19..20]), "{alias}");
+        assert_ne!(alias, Alias::generate_uuid(Format::Jpg));
     }
 
     #[test]

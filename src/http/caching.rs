@@ -21,12 +21,17 @@ use headers::{HeaderMapExt as _, IfMatch, IfModifiedSince, IfNoneMatch, IfRange,
 
 use super::error::ApiError;
 use crate::{
-    domain::{Hash, OutputFormat},
+    domain::{Compat, Hash, OutputFormat},
     service::late::Reason,
 };
 
-/// What every image is served with: its name never names other bytes.
-const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=86400, immutable");
+/// What every image is served with: its name never names other bytes. A day of 0.2, a week of 0.5.
+const fn forever(compat: Compat) -> HeaderValue {
+    match compat {
+        Compat::V02 => HeaderValue::from_static("public, max-age=86400, immutable"),
+        Compat::V05 => HeaderValue::from_static("public, max-age=604800, immutable"),
+    }
+}
 
 /// What is known of the bytes before they are read.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +44,8 @@ pub(super) struct Representation {
     pub(super) modified_secs: u64,
     /// What they are.
     pub(super) media_type: &'static str,
+    /// Whose rule for caches they are served under.
+    pub(super) compat: Compat,
 }
 
 /// What the request's conditions and range come to.
@@ -134,7 +141,7 @@ pub(super) async fn passing(
 fn validators<B>(response: &mut Response<B>, representation: &Representation) {
     insert(response, ETAG, &quoted(&representation.etag));
     insert(response, LAST_MODIFIED, &httpdate::fmt_http_date(modified(representation)));
-    response.headers_mut().insert(CACHE_CONTROL, FOREVER);
+    response.headers_mut().insert(CACHE_CONTROL, forever(representation.compat));
 }
 
 fn insert<B>(response: &mut Response<B>, name: HeaderName, text: &str) {
@@ -253,6 +260,7 @@ mod tests {
             size_bytes: 10,
             modified_secs: 1_000_000_000,
             media_type: "image/png",
+            compat: Compat::V02,
         };
         let own = quoted(&representation.etag);
         let headers = headers
@@ -262,8 +270,15 @@ mod tests {
     }
 
     #[test]
+    fn caches_keep_pictures_for_a_day_or_a_week() {
+        assert_eq!(forever(Compat::V02), "public, max-age=86400, immutable");
+        assert_eq!(forever(Compat::V05), "public, max-age=604800, immutable");
+    }
+
+    #[test]
     fn what_has_no_condition_and_no_range_is_plain() {
-        let headers = |name: &'static str| HeaderMap::from_iter([(HeaderName::from_static(name), FOREVER)]);
+        let headers =
+            |name: &'static str| HeaderMap::from_iter([(HeaderName::from_static(name), forever(Compat::V02))]);
         assert!(is_plain(&HeaderMap::new()) && is_plain(&headers("accept")));
         for name in ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"] {
             assert!(!is_plain(&headers(name)), "{name}");

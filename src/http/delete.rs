@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{Alias, DeleteToken},
+    domain::{Alias, Compat, DeleteToken},
+    service::ServiceError,
 };
 
 /// Deletes an alias, and its picture with the last one.
@@ -25,7 +26,12 @@ pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Params((token, alias)): Params<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    app.originals.delete(&Alias::asked(&alias), &DeleteToken::presented(&token)).await?;
+    let deleted = app.originals.delete(&Alias::asked(&alias), &DeleteToken::presented(&token)).await;
+    match deleted {
+        // To 0.5 what is not there is deleted.
+        Err(ServiceError::NoSuchAlias(_)) if app.rules.compat == Compat::V05 => {}
+        other => other?,
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -13,7 +13,7 @@ use super::{
     process,
 };
 use crate::{
-    domain::{Alias, Details as Facts, Looks},
+    domain::{Alias, Compat, Details as Facts, Looks},
     repo::OriginalRecord,
     service::originals::Original,
 };
@@ -26,8 +26,11 @@ pub(super) struct Details {
     content_type: &'static str,
     created_at: String,
     dominant_color: String,
+    /// The extension; to a server that answers like pict-rs 0.5 `Image` or `Animation`.
     format: &'static str,
-    frames: u32,
+    /// To a server that answers like pict-rs 0.5 `null` of a still picture.
+    #[schema(required)]
+    frames: Option<u32>,
     height: u32,
     opaque: bool,
     palette: Vec<String>,
@@ -81,6 +84,14 @@ const fn moving(frames: u32) -> (&'static str, Option<u32>) {
     if frames > 1 { ("Animation", Some(frames)) } else { ("Image", None) }
 }
 
+/// What is said of format and frames where the versions of pict-rs differ.
+fn told(extension: &'static str, frames: u32, compat: Compat) -> (&'static str, Option<u32>) {
+    match compat {
+        Compat::V02 => (extension, Some(frames)),
+        Compat::V05 => moving(frames),
+    }
+}
+
 /// What is known of the original with this alias.
 #[utoipa::path(
     get,
@@ -112,12 +123,13 @@ async fn of_original(wired: &Wired, alias: &Alias) -> Result<Response, ApiError>
     let original = app.originals.by_alias(alias).await?;
     let looks = app.looking.of(&original, deadline).await?;
     let record = original.record;
+    let (format, frames) = told(record.details.format.extension(), record.details.frames, app.rules.compat);
     let details = Details {
         bytes: record.size_bytes,
         content_type: record.details.format.media_type(),
         created_at: rfc3339(record.created_secs),
-        format: record.details.format.extension(),
-        frames: record.details.frames,
+        format,
+        frames,
         height: record.details.height,
         width: record.details.width,
         ..Details::of(looks)
@@ -149,12 +161,14 @@ pub(super) async fn variant(
         return Err(ApiError::no_such_variant());
     };
     let looks = app.looking.of(&original, deadline).await?;
+    let frames = if variant.is_still() { 1 } else { original.record.details.frames };
+    let (format, frames) = told(variant.format().extension(), frames, app.rules.compat);
     let details = Details {
         bytes: found.record.size_bytes,
         content_type: variant.format().media_type(),
         created_at: rfc3339(found.record.created_secs),
-        format: variant.format().extension(),
-        frames: if variant.is_still() { 1 } else { original.record.details.frames },
+        format,
+        frames,
         height: found.height,
         width: found.width,
         ..Details::of(looks)
@@ -172,7 +186,7 @@ impl Details {
             created_at: String::new(),
             dominant_color: hex(looks.dominant),
             format: "",
-            frames: 0,
+            frames: None,
             height: 0,
             opaque: looks.opaque,
             palette: looks.palette.into_iter().map(hex).collect(),
@@ -207,5 +221,7 @@ mod tests {
     fn what_stands_still_has_no_frames_to_pict_rs() {
         assert_eq!(moving(1), ("Image", None));
         assert_eq!(moving(2), ("Animation", Some(2)));
+        assert_eq!(told("gif", 1, Compat::V02), ("gif", Some(1)));
+        assert_eq!(told("gif", 1, Compat::V05), ("Image", None));
     }
 }

@@ -24,6 +24,10 @@ use crate::{
     store::{StagingError, StoreError},
 };
 
+mod codes;
+
+pub(super) use codes::rename;
+
 /// When a client may ask again that came at a bad time, and nothing is known of how long that lasts.
 const RETRY_SECS: u64 = 1;
 

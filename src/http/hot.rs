@@ -224,7 +224,7 @@ pub(super) fn part(bytes: &Bytes, range: &std::ops::Range<u64>) -> Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Filter, OutputFormat, Variant};
+    use crate::domain::{Compat, Filter, OutputFormat, Variant};
 
     const MEBIBYTE: u64 = 1024 * 1024;
 
@@ -237,7 +237,8 @@ mod tests {
     }
 
     fn representation(size_bytes: u64) -> Representation {
-        Representation { etag: hash(9), size_bytes, modified_secs: 1_000_000_000, media_type: "image/jpeg" }
+        let (modified_secs, media_type, compat) = (1_000_000_000, "image/jpeg", Compat::V02);
+        Representation { etag: hash(9), size_bytes, modified_secs, media_type, compat }
     }
 
     impl Hot {

@@ -74,6 +74,7 @@ pub(super) async fn serve(
         size_bytes,
         modified_secs: original.record.created_secs,
         media_type: original.record.details.format.media_type(),
+        compat: app.rules.compat,
     };
     let key = original.key();
     let missing = || ApiError::internal(format!("the stored file {key} is missing, or has another size"));

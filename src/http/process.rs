@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     app::Rules,
-    domain::{Alias, Asked, OutputFormat, Variant},
+    domain::{Alias, Asked, Compat, OutputFormat, Variant},
     service::{
         ServiceError,
         cache::is_whole,
@@ -229,7 +229,7 @@ async fn served(wired: &Wired, wanted: &Wanted<'_>, answered: Option<Answer>) ->
     };
     let (lost, response) = match answered {
         Answer::Made(made) => {
-            let representation = representation(variant, &made);
+            let representation = representation(variant, &made, app.rules.compat);
             let mut missing = false;
             let copy = copy.map(|(key, ticket)| (key, ticket, &representation));
             let body = async |range| body(wired, &made, range, copy, &mut missing).await;
@@ -238,7 +238,7 @@ async fn served(wired: &Wired, wanted: &Wanted<'_>, answered: Option<Answer>) ->
         }
         Answer::Instead(instead, reason) => {
             let (instead, made) = *instead;
-            let representation = representation(&instead, &made);
+            let representation = representation(&instead, &made, app.rules.compat);
             let mut missing = false;
             let body = async |range| body(wired, &made, range, None, &mut missing).await;
             let response = passing(method, &representation, variant.format(), reason, body).await?;
@@ -252,12 +252,13 @@ async fn served(wired: &Wired, wanted: &Wanted<'_>, answered: Option<Answer>) ->
     Ok(Some(response))
 }
 
-fn representation(variant: &Variant, made: &Made) -> Representation {
+fn representation(variant: &Variant, made: &Made, compat: Compat) -> Representation {
     Representation {
         etag: made.record.etag,
         size_bytes: made.record.size_bytes,
         modified_secs: made.record.created_secs,
         media_type: variant.format().media_type(),
+        compat,
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     codec::{self, Budget, Decoded},
-    domain::{Alias, DeleteToken, Details, Hash, Looks, OutputFormat},
+    domain::{Alias, Compat, DeleteToken, Details, Format, Hash, Looks, OutputFormat},
     pixels::{Engines, Stop},
     repo::{NewAlias, OriginalRecord, Repo, UploadKey},
     sandbox::{self, Sandbox},
@@ -31,6 +31,8 @@ const HEAD_BYTES: u64 = 256 * 1024;
 pub struct IngestOptions {
     /// Every upload is converted to this format.
     pub convert: Option<OutputFormat>,
+    /// Whose names pictures get.
+    pub compat: Compat,
     /// Largest file.
     pub max_file_size_bytes: u64,
     /// Limits of the decoders.
@@ -249,13 +251,21 @@ impl Ingest {
                     self.store.put_file(&key, made.staged).await?;
                 }
             }
-            let alias = one.alias.unwrap_or_else(|| Alias::generate(one.record.details.format));
+            let alias = one.alias.unwrap_or_else(|| self.new_name(one.record.details.format));
             let delete_token = one.delete_token.unwrap_or_else(DeleteToken::generate);
             let token = delete_token.kept(&alias);
             batch.push(NewAlias { alias: alias.clone(), token, hash: one.hash, original: one.record });
             named.push(Named { alias, delete_token, hash: one.hash, record, blurhash: None });
         }
         Ok(self.repo.add_aliases(batch).await?)
+    }
+
+    /// A name for a new picture in this format.
+    fn new_name(&self, format: Format) -> Alias {
+        match self.options.compat {
+            Compat::V02 => Alias::generate(format),
+            Compat::V05 => Alias::generate_uuid(format),
+        }
     }
 
     /// Deletes files that were put for rows that did not come. The caller holds the locks of the hashes.

@@ -13,6 +13,7 @@ mod cli;
 mod client;
 mod colour;
 mod commands;
+mod compat;
 mod concurrency;
 mod connections;
 mod delete;
