@@ -202,21 +202,6 @@ impl App {
             Arc::clone(&engines),
             Arc::clone(&pool),
         ));
-        let ingest = Arc::new(Ingest::new(
-            IngestOptions {
-                convert: config.format,
-                compat: config.compat,
-                max_file_size_bytes: config.max_file_size_bytes,
-                budget,
-                sandbox: sandbox.clone(),
-            },
-            (staging, Arc::clone(&store)),
-            Arc::clone(&repo),
-            Arc::clone(&pool),
-            Arc::clone(&locks),
-            Arc::clone(&proxies),
-            (Arc::clone(&engines), Arc::clone(&looking)),
-        ));
         let tickets = Arc::new(Tickets::default());
         let cache = Arc::new(Cache::new(
             CacheOptions {
@@ -232,7 +217,7 @@ impl App {
         let process = Arc::new(Process::new(
             ProcessOptions {
                 budget,
-                sandbox,
+                sandbox: sandbox.clone(),
                 plan: PlanLimits::default(),
                 encoders: config.encoders,
                 avif_budget: config.avif_budget,
@@ -243,6 +228,21 @@ impl App {
             Arc::clone(&engines),
             Arc::clone(&pool),
             (Arc::clone(&proxies), Arc::clone(&looking)),
+        ));
+        let ingest = Arc::new(Ingest::new(
+            IngestOptions {
+                convert: config.format,
+                compat: config.compat,
+                max_file_size_bytes: config.max_file_size_bytes,
+                budget,
+                sandbox,
+            },
+            (staging, Arc::clone(&store)),
+            Arc::clone(&repo),
+            Arc::clone(&pool),
+            Arc::clone(&locks),
+            Arc::clone(&proxies),
+            (Arc::clone(&engines), Arc::clone(&looking), Arc::clone(&process)),
         ));
         let fetcher = Fetcher::new(FetchOptions {
             allow: config.download_allow.clone(),

@@ -14,6 +14,7 @@ pub mod nearest;
 pub mod preset;
 pub mod quality;
 pub mod secret;
+pub mod terms;
 pub mod variant;
 
 pub use alias::{Alias, AliasError};
@@ -30,4 +31,5 @@ pub use nearest::{hint, nearest};
 pub use preset::{Preset, PresetError};
 pub use quality::Quality;
 pub use secret::Secret;
+pub use terms::{LimitError, Limits, Terms, TermsError};
 pub use variant::{Aim, Background, Finish, Variant, VariantKey};

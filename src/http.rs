@@ -107,6 +107,7 @@ fn router(wired: Wired) -> Router {
         .route("/openapi.json", get(openapi::openapi))
         .route("/image", post(upload::upload))
         .route("/image/download", get(download::download).head(layers::method_not_allowed))
+        .route("/image/original", any(original::by_query))
         .route("/image/original/{alias}", get(original::original))
         .route("/image/{process}", any(process::process))
         .route("/image/preset/{name}/{file}", get(process::preset))

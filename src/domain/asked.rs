@@ -64,6 +64,18 @@ impl Asked {
         Ok(asked)
     }
 
+    /// Whether it keeps the part of a picture where the eye goes.
+    #[must_use]
+    pub fn is_smart(&self) -> bool {
+        self.filters.iter().any(|filter| filter.is_smart())
+    }
+
+    /// Whether nothing is asked for but what is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.makes_what(&Self::default())
+    }
+
     /// How the file is to come of the filters.
     #[must_use]
     pub const fn finish(&self) -> Finish {

@@ -424,12 +424,12 @@ fn flip(value: &str) -> Result<Filter, FilterError> {
 impl Resampling {
     const ALL: [Self; 5] = [Self::Lanczos3, Self::CatmullRom, Self::Mitchell, Self::Bilinear, Self::Box];
 
-    /// The filter of this name, in letters of any case; those that pict-rs knows and that are not here stand for what is nearest.
+    /// The filter of this name, in letters of any case; those that pict-rs knows and that are not here stand for what is nearest, none for ours.
     fn parse(name: &str) -> Option<Self> {
         Some(match name.to_ascii_lowercase().as_str() {
-            "lanczos3" | "lanczos" | "lanczos2" | "lanczossharp" | "lanczos2sharp" => Self::Lanczos3,
+            "" | "lanczos3" | "lanczos" | "lanczos2" | "lanczossharp" | "lanczos2sharp" => Self::Lanczos3,
             "catmullrom" | "catrom" => Self::CatmullRom,
-            "mitchell" | "robidoux" | "gaussian" => Self::Mitchell,
+            "mitchell" | "robidoux" | "robidouxsharp" | "gaussian" => Self::Mitchell,
             "bilinear" | "triangle" => Self::Bilinear,
             "box" => Self::Box,
             _ => return None,

@@ -9,7 +9,7 @@ use super::{
     Wired,
     error::{ApiError, Problem},
     extract::{Pairs, Params},
-    openapi::VariantQuery,
+    openapi::{SourceQuery, StepsQuery},
     process,
 };
 use crate::{
@@ -142,7 +142,7 @@ async fn of_original(wired: &Wired, alias: &Alias) -> Result<Response, ApiError>
     get,
     path = "/image/details/process.{ext}",
     tag = "details",
-    params(("ext" = String, Path, description = "jpg, jpeg, png, webp, avif, gif or apng", example = "webp"), VariantQuery),
+    params(("ext" = String, Path, description = "jpg, jpeg, png, webp, avif, gif or apng", example = "webp"), SourceQuery, StepsQuery),
     responses((status = 200, body = Details, description = "what is known"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
 )]
 pub(super) async fn variant(
@@ -153,7 +153,7 @@ pub(super) async fn variant(
     let unknown = || ApiError::unknown_path(&format!("/image/details/{name}"));
     let extension = name.strip_prefix("process.").ok_or_else(unknown)?;
     let app = &wired.app;
-    let source = query.last("src").or_else(|| query.last("alias")).ok_or_else(ApiError::missing_src)?;
+    let source = process::source(&query).ok_or_else(ApiError::missing_src)?;
     let original: Original = app.originals.by_alias(&Alias::asked(source)).await?;
     let variant = process::asked(extension, &query, &app.rules)?;
     let deadline = app.pool.deadline();

@@ -7,16 +7,17 @@ use axum::{Json, extract::State, http::StatusCode};
 use super::{
     error::{ApiError, Problem},
     extract::Pairs,
+    openapi::{LimitsQuery, StepsQuery},
     upload::{self, Uploaded, created},
 };
 use crate::{app::App, service::ingest::Rules};
 
-/// Downloads the picture at `url` and takes it in as if it had been uploaded.
+/// Downloads the picture at `url` and takes it in as if it had been uploaded, with the same query.
 #[utoipa::path(
     get,
     path = "/image/download",
     tag = "pictures",
-    params(("url" = String, Query, pattern = "^https?://[^/?#]+", description = "http or https, of a public address", example = "https://example.org/a.jpg")),
+    params(("url" = String, Query, pattern = "^https?://[^/?#]+", description = "http or https, of a public address", example = "https://example.org/a.jpg"), LimitsQuery, StepsQuery),
     responses((status = 201, body = Uploaded, description = "stored"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
 )]
 pub(super) async fn download(
@@ -24,6 +25,8 @@ pub(super) async fn download(
     query: Pairs<'static>,
 ) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
     let url = query.last("url").ok_or_else(|| ApiError::missing_parameter("url"))?;
+    // A `&` of the address that is not encoded begins a parameter of the download, and is told as one.
+    let terms = upload::terms(&query, &["url"])?;
     let _pass = upload::enter(&app)?;
     let mut download = app.fetcher.open(url).await?;
     let limit = app.rules.max_file_size_bytes;
@@ -35,6 +38,6 @@ pub(super) async fn download(
         writer.write(&chunk).await?;
     }
     let staged = writer.finish().await?;
-    let prepared = app.ingest.prepare(staged, None, Rules::Validate).await?;
+    let prepared = app.ingest.prepare_under(staged, None, Rules::Validate, &terms).await?;
     Ok(created(app.ingest.name(vec![prepared]).await?))
 }

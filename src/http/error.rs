@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     codec::CodecError,
-    domain::{AliasError, FilterError, hint},
+    domain::{AliasError, FilterError, LimitError, TermsError, hint},
     pixels::{ExecError, PlanError},
     repo::RepoError,
     service::{
@@ -272,6 +272,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::TimedOut { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", msg),
             ServiceError::FileMissing(_) | ServiceError::Panicked => Self::internal(msg),
             ServiceError::Filter(error) => error.into(),
+            ServiceError::Limit(error) => error.into(),
             ServiceError::Name(error) => error.into(),
             ServiceError::Codec(error) => error.into(),
             ServiceError::Plan(error) => error.into(),
@@ -326,6 +327,30 @@ impl From<FilterError> for ApiError {
             FilterError::Unreadable { .. } => Self::bad("unreadable-filter", msg),
             FilterError::TooLarge { .. } => Self::bad("filter-too-large", msg),
             FilterError::TooMany { .. } => Self::bad("too-many-filters", msg),
+        }
+    }
+}
+
+impl From<LimitError> for ApiError {
+    fn from(error: LimitError) -> Self {
+        let msg = error.to_string();
+        match error {
+            LimitError::Width { .. } => Self::bad("validate-width", msg),
+            LimitError::Height { .. } => Self::bad("validate-height", msg),
+            LimitError::Area { .. } => Self::bad("validate-area", msg),
+            LimitError::Frames { .. } => Self::bad("validate-frames", msg),
+            LimitError::FileSize { .. } => Self::too_large("validate-file-size", msg),
+            LimitError::Image | LimitError::Animation { .. } => Self::bad("media-disallowed", msg),
+        }
+    }
+}
+
+impl From<TermsError> for ApiError {
+    fn from(error: TermsError) -> Self {
+        let msg = error.to_string();
+        match error {
+            TermsError::Unreadable { .. } | TermsError::Unknown { .. } => Self::bad("invalid-query", msg),
+            TermsError::Step(error) => error.into(),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{
     Wired,
     error::{ApiError, Problem},
     extract::Pairs,
+    openapi::{LimitsQuery, StepsQuery},
     upload::{Names, UploadForm, Uploaded, created, receive},
 };
 use crate::{
@@ -44,17 +45,19 @@ pub(super) struct Filename {
     post,
     path = "/internal/import",
     tag = "internal",
+    params(LimitsQuery, StepsQuery),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 201, body = Uploaded, description = "stored under the names that they bring"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
     security(("api_key" = []))
 )]
 pub(super) async fn import(
     State(app): State<Arc<App>>,
+    query: Pairs<'static>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
     let rules = if app.rules.trust_imports { Rules::Trust } else { Rules::Validate };
-    let (prepared, _pass) = receive(&app, &headers, body, rules, Names::Brought).await?;
+    let (prepared, _pass) = receive(&app, &query, &headers, body, (rules, Names::Brought)).await?;
     Ok(created(app.ingest.name(prepared).await?))
 }
 

@@ -14,14 +14,47 @@ use utoipa::{
 
 use super::{delete, details, download, health, internal, metrics, original, overview, process, upload};
 
-/// The query of a variant. Filters run in the order of the query, and may stand more than once, which a table of parameters cannot say.
+/// Which picture a variant is of.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it says what a query may have; its pairs are read in their order")]
-pub(super) struct VariantQuery {
+pub(super) struct SourceQuery {
     /// The name of the picture.
     #[param(example = "lkWZDRvugm.jpg")]
     src: String,
+    /// The same, as pict-rs 0.5 has it; not looked at where there is a `src`.
+    #[param(example = "lkWZDRvugm.jpg")]
+    alias: Option<String>,
+}
+
+/// What the pictures of an upload have to keep, each on top of the server's own limits.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it says what a query may have; its pairs are read in their order")]
+pub(super) struct LimitsQuery {
+    /// Most columns.
+    max_width: Option<u32>,
+    /// Most rows.
+    max_height: Option<u32>,
+    /// Most pixels of a frame.
+    max_area: Option<u64>,
+    /// Most frames.
+    max_frame_count: Option<u32>,
+    /// Largest file in megabytes of 1024 * 1024 bytes.
+    max_file_size: Option<u64>,
+    /// Whether what stands still is taken.
+    allow_image: Option<bool>,
+    /// Whether what moves is taken.
+    allow_animation: Option<bool>,
+    /// Whether videos are taken; none ever is.
+    allow_video: Option<bool>,
+}
+
+/// What is done to a picture. Filters run in the order of the query, and may stand more than once, which a table of parameters cannot say.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it says what a query may have; its pairs are read in their order")]
+pub(super) struct StepsQuery {
     /// No change.
     identity: Option<bool>,
     /// Fits it inside a square of so many pixels.
@@ -99,6 +132,7 @@ impl Modify for Key {
         upload::upload,
         download::download,
         original::original,
+        original::by_query,
         process::process,
         process::preset,
         details::original,
@@ -141,17 +175,23 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::domain::{Asked, Filter};
+    use crate::domain::{Asked, Filter, Limits};
 
     #[test]
     fn it_has_every_filter_and_parameter() {
         let api: Value = serde_json::from_slice(&JSON).unwrap();
         assert_eq!(api["openapi"], "3.1.0");
+        let limited = |method: &str, path: &str| {
+            let parameters = api["paths"][path][method]["parameters"].as_array().unwrap();
+            let named = |name: &str| parameters.iter().any(|one| one["name"] == name);
+            Limits::NAMES.into_iter().chain(Filter::NAMES).chain(Asked::PARAMETERS).all(named)
+        };
+        assert!(limited("post", "/image") && limited("post", "/internal/import") && limited("get", "/image/download"));
         for path in ["/image/process.{ext}", "/image/details/process.{ext}"] {
             let parameters = api["paths"][path]["get"]["parameters"].as_array().unwrap();
             let mut named: Vec<&str> = parameters.iter().map(|one| one["name"].as_str().unwrap()).collect();
             let mut wanted: Vec<&str> =
-                Filter::NAMES.into_iter().chain(Asked::PARAMETERS).chain(["src", "ext"]).collect();
+                Filter::NAMES.into_iter().chain(Asked::PARAMETERS).chain(["src", "alias", "ext"]).collect();
             named.sort_unstable();
             wanted.sort_unstable();
             assert_eq!(named, wanted, "{path}");

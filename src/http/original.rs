@@ -11,11 +11,12 @@ use super::{
     Wired,
     caching::{Representation, answer},
     error::{ApiError, Problem},
-    extract::Params,
+    extract::{Pairs, Params},
     hot::{Key, part},
+    layers::not_allowed,
 };
 use crate::{
-    domain::{Alias, VariantKey},
+    domain::{Alias, Compat, VariantKey},
     service::{originals::Original, tickets::Ticket},
 };
 
@@ -51,12 +52,43 @@ pub(super) async fn original(
     Params(alias): Params<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let key = key_of(&alias);
+    named(&wired, &method, &headers, &alias).await
+}
+
+/// The same where the alias stands in the query, as in pict-rs 0.5.
+#[utoipa::path(
+    get,
+    path = "/image/original",
+    tag = "pictures",
+    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, content_type = "image/*", body = Vec<u8>, description = "the stored picture"), (status = 206, content_type = "image/*", body = Vec<u8>, description = "a range of it"), (status = 304, description = "as the client has it"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
+pub(super) async fn by_query(
+    State(wired): State<Wired>,
+    method: Method,
+    query: Pairs<'static>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let alias = query.last("alias");
+    if alias.is_none() && wired.app.rules.compat == Compat::V02 {
+        // To 0.2 this path is none, by whatever method.
+        return Err(ApiError::unknown_path("/image/original"));
+    }
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return Ok(not_allowed(&method, "GET, HEAD"));
+    }
+    let alias = alias.ok_or_else(|| ApiError::missing_parameter("alias"))?;
+    named(&wired, &method, &headers, alias).await
+}
+
+/// The picture of this name.
+async fn named(wired: &Wired, method: &Method, headers: &HeaderMap, alias: &str) -> Result<Response, ApiError> {
+    let key = key_of(alias);
     if let Some(copy) = wired.hot.get(&key, |_| {}) {
-        return copy.answer(&method, &headers).await;
+        return copy.answer(method, headers).await;
     }
     let (original, ticket) = wired.app.originals.with_ticket(&key.0).await?;
-    serve(&wired, &method, &headers, &original, ticket.map(|ticket| (&key, ticket))).await
+    serve(wired, method, headers, &original, ticket.map(|ticket| (&key, ticket))).await
 }
 
 /// The stored bytes of `original` as this request wants them, of which a copy is kept under the name that comes with a ticket.

@@ -16,7 +16,7 @@ use super::{
     extract::{Pairs, Params},
     hot::{Key, part},
     layers::not_allowed,
-    openapi::VariantQuery,
+    openapi::{SourceQuery, StepsQuery},
     original,
 };
 use crate::{
@@ -71,13 +71,18 @@ fn permit(uri: &Uri, query: &Pairs<'_>, extension: &str, rules: &Rules) -> Resul
     }
 }
 
+/// The name of the picture that a variant is asked for of: `src`, or what pict-rs 0.5 has for it.
+pub(super) fn source<'q>(query: &'q Pairs<'_>) -> Option<&'q str> {
+    query.last("src").or_else(|| query.last("alias"))
+}
+
 /// What a copy of the variant that `uri` asks for is named by in memory; `None` where it asks for none, or for one that cannot be.
 pub(super) fn key(uri: &Uri, rules: &Rules) -> Option<Key> {
     let extension = uri.path().strip_prefix("/image/process.")?;
     let query = Pairs::of(uri);
     permit(uri, &query, extension, rules).ok()?;
     let variant = asked(extension, &query, rules).ok()?;
-    Some((Alias::asked(query.last("src")?), variant.key()))
+    Some((Alias::asked(source(&query)?), variant.key()))
 }
 
 /// Who asks for what, and whether a copy of it may be kept in memory.
@@ -98,7 +103,7 @@ struct Wanted<'a> {
     get,
     path = "/image/process.{ext}",
     tag = "variants",
-    params(("ext" = String, Path, description = "jpg, jpeg, png, webp, avif, gif, apng or auto", example = "webp"), VariantQuery),
+    params(("ext" = String, Path, description = "jpg, jpeg, png, webp, avif, gif, apng or auto", example = "webp"), SourceQuery, StepsQuery),
     responses((status = 200, content_type = "image/*", body = Vec<u8>, description = "the variant"), (status = 206, content_type = "image/*", body = Vec<u8>, description = "a range of it"), (status = 304, description = "as the client has it"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
 )]
 pub(super) async fn process(
@@ -115,7 +120,7 @@ pub(super) async fn process(
     if !matches!(method, Method::GET | Method::HEAD) {
         return Ok(not_allowed(&method, "GET, HEAD"));
     }
-    let src = query.last("src").ok_or_else(ApiError::missing_src)?;
+    let src = source(&query).ok_or_else(ApiError::missing_src)?;
     permit(&uri, &query, extension, &wired.app.rules)?;
     let (alias, rules) = (Alias::asked(src), &wired.app.rules);
     let wanted = if extension == auto::EXTENSION {

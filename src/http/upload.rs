@@ -14,11 +14,13 @@ use utoipa::ToSchema;
 use super::{
     details::UploadedDetails,
     error::{ApiError, Problem},
+    extract::Pairs,
     form::{self, Form},
+    openapi::{LimitsQuery, StepsQuery},
 };
 use crate::{
     app::App,
-    domain::Alias,
+    domain::{Alias, Terms},
     service::{
         gates::{Full, Pass},
         ingest::{Named, Prepared, Rules},
@@ -79,21 +81,32 @@ pub(super) fn created(named: Vec<Named>) -> (StatusCode, Json<Uploaded>) {
     (StatusCode::CREATED, Json(Uploaded { files, msg: "ok" }))
 }
 
-/// Uploads 1 to 10 pictures.
+/// Uploads 1 to 10 pictures. Steps in the query are done to each before it is stored; the whitelist is for variants, and not heeded here.
 #[utoipa::path(
     post,
     path = "/image",
     tag = "pictures",
+    params(LimitsQuery, StepsQuery),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 201, body = Uploaded, description = "stored; names and tokens in the order of the parts"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
 )]
 pub(super) async fn upload(
     State(app): State<Arc<App>>,
+    query: Pairs<'static>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
-    let (prepared, _pass) = receive(&app, &headers, body, Rules::Validate, Names::Given).await?;
+    let (prepared, _pass) = receive(&app, &query, &headers, body, (Rules::Validate, Names::Given)).await?;
     Ok(created(app.ingest.name(prepared).await?))
+}
+
+/// What a query asks of the pictures that come with it; its keys `but` these are what it may have.
+///
+/// # Errors
+/// Of the query.
+pub(super) fn terms(query: &Pairs<'_>, but: &[&str]) -> Result<Terms, ApiError> {
+    let pairs = query.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+    Ok(Terms::read(pairs.filter(|(name, _)| !but.contains(name)))?)
 }
 
 /// The right to bring pictures in, to be held until they are stored.
@@ -119,27 +132,33 @@ pub(super) enum Names {
 /// rest of the body is read and thrown away for a while so that the client gets to read the answer. The pass is to be held until they are named.
 pub(super) async fn receive(
     app: &App,
+    query: &Pairs<'_>,
     headers: &HeaderMap,
     body: Body,
-    rules: Rules,
-    names: Names,
+    (rules, names): (Rules, Names),
 ) -> Result<(Vec<Prepared>, Pass), ApiError> {
-    let pass = match enter(app) {
-        Ok(pass) => pass,
-        Err(full) => {
+    let entered = terms(query, &[]).and_then(|terms| Ok((terms, enter(app)?)));
+    let (terms, pass) = match entered {
+        Ok(entered) => entered,
+        Err(refusal) => {
             form::turn_away(headers, body);
-            return Err(full.into());
+            return Err(refusal);
         }
     };
     let mut form = Form::new(headers, body, MAX_FILES as u64, app.rules.max_file_size_bytes, app.rules.body_patience)?;
-    let received = receive_files(app, &mut form, rules, names).await;
+    let received = receive_files(app, &mut form, (rules, &terms), names).await;
     if received.is_err() {
         form.linger();
     }
     Ok((received?, pass))
 }
 
-async fn receive_files(app: &App, form: &mut Form, rules: Rules, names: Names) -> Result<Vec<Prepared>, ApiError> {
+async fn receive_files(
+    app: &App,
+    form: &mut Form,
+    (rules, terms): (Rules, &Terms),
+    names: Names,
+) -> Result<Vec<Prepared>, ApiError> {
     let mut prepared = Vec::new();
     while let Some(mut part) = form.next_part().await? {
         if part.name() != Some(FILES) {
@@ -159,7 +178,7 @@ async fn receive_files(app: &App, form: &mut Form, rules: Rules, names: Names) -
         }
         drop(part);
         let staged = writer.finish().await?;
-        prepared.push(app.ingest.prepare(staged, alias, rules).await?);
+        prepared.push(app.ingest.prepare_under(staged, alias, rules, terms).await?);
     }
     if prepared.is_empty() { Err(ApiError::no_files(FILES)) } else { Ok(prepared) }
 }

@@ -66,7 +66,7 @@ impl Route {
             Some("") => Self::Upload,
             Some("/download") => Self::Download,
             Some(rest) if rest.starts_with("/process.") => Self::Process,
-            Some(rest) if rest.starts_with("/original/") => Self::Original,
+            Some(rest) if rest == "/original" || rest.starts_with("/original/") => Self::Original,
             Some(rest) if rest.starts_with("/delete/") => Self::Delete,
             Some(_) | None => Self::Other,
         }
@@ -233,6 +233,8 @@ mod tests {
             ("/image", Route::Upload),
             ("/image/download", Route::Download),
             ("/image/original/a.png", Route::Original),
+            ("/image/original", Route::Original),
+            ("/image/originals", Route::Other),
             ("/image/process.webp", Route::Process),
             ("/image/delete/x/a.png", Route::Delete),
             ("//internal/purge", Route::Internal),

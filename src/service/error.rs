@@ -2,7 +2,7 @@
 
 use crate::{
     codec::CodecError,
-    domain::{Alias, AliasError, FilterError, OutputFormat, hint},
+    domain::{Alias, AliasError, FilterError, LimitError, OutputFormat, hint},
     pixels::{ExecError, PlanError},
     repo::RepoError,
     service::{fetch::FetchError, gates::Full},
@@ -30,6 +30,9 @@ pub enum ServiceError {
     /// A filter cannot be read.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// A limit of one upload is not kept.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// An import brought a name that cannot be an alias.
     #[error(transparent)]
     Name(#[from] AliasError),

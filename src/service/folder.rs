@@ -266,6 +266,7 @@ fn reason(error: &ServiceError) -> Option<&'static str> {
             Codec::Encode { .. } | Codec::NoDecoder { .. } => Some("not converted"),
         },
         ServiceError::Staging(error) if matches!(**error, StagingError::TooLarge { .. }) => Some("over a limit"),
+        ServiceError::Limit(_) => Some("over a limit"),
         ServiceError::TimedOut { .. } | ServiceError::Busy(_) => Some("took too long"),
         ServiceError::Panicked => Some("damaged"),
         ServiceError::NoSuchAlias(_)

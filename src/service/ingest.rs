@@ -10,12 +10,14 @@ use super::{
     locks::HashLocks,
     looks::{self, Looking},
     now_secs,
+    originals::Original,
     pool::{Class, Pool},
+    process::Process,
     proxies::{New, Proxies, Proxy},
 };
 use crate::{
     codec::{self, Budget, Decoded},
-    domain::{Alias, Compat, DeleteToken, Details, Format, Hash, Looks, OutputFormat},
+    domain::{Alias, Asked, Compat, DeleteToken, Details, Format, Hash, Looks, OutputFormat, Terms},
     pixels::{Engines, Stop},
     repo::{NewAlias, OriginalRecord, Repo, UploadKey},
     sandbox::{self, Sandbox},
@@ -90,7 +92,7 @@ enum Content {
     Staged(Staged),
     /// In the store, since an earlier upload of the same bytes; the upload is kept in case that original is
     /// deleted before this one is named.
-    Known { upload: Arc<Staged>, rules: Rules },
+    Known { upload: Arc<Staged>, rules: Rules, terms: Terms },
 }
 
 /// What the pool made of an upload.
@@ -129,6 +131,8 @@ pub struct Ingest {
     proxies: Arc<Proxies>,
     engines: Arc<Engines>,
     looking: Arc<Looking>,
+    /// What does the steps of an upload.
+    variants: Arc<Process>,
 }
 
 impl Ingest {
@@ -140,9 +144,9 @@ impl Ingest {
         pool: Arc<Pool>,
         locks: Arc<HashLocks>,
         proxies: Arc<Proxies>,
-        (engines, looking): (Arc<Engines>, Arc<Looking>),
+        (engines, looking, variants): (Arc<Engines>, Arc<Looking>, Arc<Process>),
     ) -> Self {
-        Self { options, staging, store, repo, pool, locks, proxies, engines, looking }
+        Self { options, staging, store, repo, pool, locks, proxies, engines, looking, variants }
     }
 
     /// Largest file that is taken in.
@@ -164,15 +168,31 @@ impl Ingest {
     /// # Errors
     /// Whatever is wrong with the picture; nothing is left behind.
     pub async fn prepare(&self, upload: Staged, alias: Option<Alias>, rules: Rules) -> Result<Prepared, ServiceError> {
+        self.prepare_under(upload, alias, rules, &Terms::default()).await
+    }
+
+    /// The same under the terms of this upload: its limits are held against what came in, then its steps are done, and what comes of them
+    /// is stored in the format that it would have been stored in.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`], and [`ServiceError::Limit`].
+    pub async fn prepare_under(
+        &self,
+        upload: Staged,
+        alias: Option<Alias>,
+        rules: Rules,
+        terms: &Terms,
+    ) -> Result<Prepared, ServiceError> {
+        terms.limits.check_size(upload.size_bytes())?;
         let upload = Arc::new(upload);
-        let key = self.upload_key(upload.hash(), rules);
+        let key = self.upload_key(upload.hash(), rules, terms);
         if let Some(hash) = self.repo.uploaded(&key).await?
             && let Some(record) = self.repo.original(&hash).await?
         {
-            let content = Content::Known { upload, rules };
+            let content = Content::Known { upload, rules, terms: terms.clone() };
             return Ok(Prepared { hash, record, alias, delete_token: None, content, proxy: None, looks: None });
         }
-        let Processed { hash, record, staged, proxy, looks } = self.process(upload, key, rules).await?;
+        let Processed { hash, record, staged, proxy, looks } = self.process(upload, key, rules, terms).await?;
         Ok(Prepared { hash, record, alias, delete_token: None, content: Content::Staged(staged), proxy, looks })
     }
 
@@ -189,11 +209,16 @@ impl Ingest {
     }
 
     async fn put_and_name(&self, mut prepared: Vec<Prepared>) -> Result<Vec<Named>, ServiceError> {
+        let held = loop {
+            let held = self.locks.lock(prepared.iter().map(|one| one.hash)).await;
+            let Some(gone) = self.gone(&prepared).await? else { break held };
+            drop(held);
+            self.make_again(&mut prepared[gone]).await?;
+        };
         let proxies: Vec<(Hash, New)> =
             prepared.iter_mut().filter_map(|one| Some((one.hash, one.proxy.take()?))).collect();
         let looks: Vec<(Hash, Looks)> =
             prepared.iter_mut().filter_map(|one| Some((one.hash, one.looks.take()?))).collect();
-        let held = self.locks.lock(prepared.iter().map(|one| one.hash)).await;
         let mut put = Vec::new();
         let mut named = Vec::with_capacity(prepared.len());
         let outcome = self.put_and_add(&mut prepared, &mut put, &mut named).await;
@@ -225,6 +250,26 @@ impl Ingest {
         Ok(named)
     }
 
+    /// The first of `prepared` whose original was there, and has been deleted since it was looked up.
+    async fn gone(&self, prepared: &[Prepared]) -> Result<Option<usize>, ServiceError> {
+        for (at, one) in prepared.iter().enumerate() {
+            if matches!(one.content, Content::Known { .. }) && self.repo.original(&one.hash).await?.is_none() {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes anew what was deleted, of the same bytes under the same terms. Without the lock: steps may run on another engine this time, and
+    /// then it is another file.
+    async fn make_again(&self, one: &mut Prepared) -> Result<(), ServiceError> {
+        let Content::Known { upload, rules, terms } = &one.content else { return Ok(()) };
+        let made = self.process(Arc::clone(upload), one.record.upload, *rules, terms).await?;
+        (one.hash, one.record, one.content) = (made.hash, made.record, Content::Staged(made.staged));
+        (one.proxy, one.looks) = (made.proxy, made.looks);
+        Ok(())
+    }
+
     /// Puts the files that are not there yet, noting them in `put`, and adds the rows; who they are is left in `named`.
     async fn put_and_add(
         &self,
@@ -244,12 +289,8 @@ impl Ingest {
                     put.push((one.hash, key.clone()));
                     self.store.put_file(&key, staged).await?;
                 }
-                Content::Known { upload, rules } => {
-                    // Deleted since it was looked up: made anew, of the same bytes under the same rules, so the same.
-                    let made = self.process(upload, one.record.upload, rules).await?;
-                    put.push((one.hash, key.clone()));
-                    self.store.put_file(&key, made.staged).await?;
-                }
+                // Its row was there after the lock was taken, so its file is.
+                Content::Known { .. } => {}
             }
             let alias = one.alias.unwrap_or_else(|| self.new_name(one.record.details.format));
             let delete_token = one.delete_token.unwrap_or_else(DeleteToken::generate);
@@ -281,8 +322,40 @@ impl Ingest {
         }
     }
 
+    /// Decodes, strips and converts, holds the limits against what came in, and does the steps; returns what is to be stored, staged.
+    async fn process(
+        &self,
+        upload: Arc<Staged>,
+        key: UploadKey,
+        rules: Rules,
+        terms: &Terms,
+    ) -> Result<Processed, ServiceError> {
+        let processed = self.take_in(upload, key, rules).await?;
+        terms.limits.check(&processed.record.details)?;
+        if terms.steps.is_empty() { Ok(processed) } else { self.change(processed, &terms.steps).await }
+    }
+
+    /// Does the steps of an upload to what would be stored without them. What they do not change stays as it is, to the byte.
+    async fn change(&self, processed: Processed, steps: &Asked) -> Result<Processed, ServiceError> {
+        let Processed { hash, record, staged, looks, .. } = &processed;
+        let original = Original { hash: *hash, record: *record };
+        let deadline = self.pool.deadline();
+        let seen = if !steps.is_smart() || looks.is_some() {
+            looks.clone()
+        } else {
+            Some(self.looking.of_staged(&record.details, staged, deadline).await?)
+        };
+        let Some(change) = self.variants.change(original, steps, seen.as_ref(), deadline)? else {
+            return Ok(processed);
+        };
+        let looks = if change.only_reduces() { processed.looks } else { None };
+        let (staged, details) = self.variants.changed(change, processed.staged, Arc::clone(&self.staging)).await?;
+        let record = self::record(details, staged.size_bytes(), processed.record.upload);
+        Ok(Processed { hash: staged.hash(), record, staged, proxy: None, looks })
+    }
+
     /// Decodes, strips and converts on the processing pool; returns what is to be stored, staged.
-    async fn process(&self, upload: Arc<Staged>, key: UploadKey, rules: Rules) -> Result<Processed, ServiceError> {
+    async fn take_in(&self, upload: Arc<Staged>, key: UploadKey, rules: Rules) -> Result<Processed, ServiceError> {
         let (staging, options) = (Arc::clone(&self.staging), self.options.clone());
         let (proxies, engines) = (Arc::clone(&self.proxies), Arc::clone(&self.engines));
         let stages = Arc::clone(self.pool.stages());
@@ -329,13 +402,17 @@ impl Ingest {
     }
 
     /// What identifies an upload of these bytes under these rules: the rules are part of it, so that what was
-    /// taken in on trust is never the answer to an upload that is to be validated.
-    fn upload_key(&self, bytes: Hash, rules: Rules) -> UploadKey {
+    /// taken in on trust is never the answer to an upload that is to be validated, nor one under other terms.
+    fn upload_key(&self, bytes: Hash, rules: Rules, terms: &Terms) -> UploadKey {
         let convert = self.options.convert.map_or("as it is", OutputFormat::extension);
-        let rules = match rules {
+        let mut rules = match rules {
             Rules::Validate => format!("validated, {convert}"),
             Rules::Trust => "trusted".to_owned(),
         };
+        if !terms.is_empty() {
+            rules.push_str("; ");
+            rules.push_str(&terms.key());
+        }
         let digest = Sha256::new().chain_update(bytes.as_bytes()).chain_update(rules).finalize();
         UploadKey(Hash::from_bytes(digest.into()))
     }

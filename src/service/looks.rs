@@ -7,6 +7,8 @@ mod see;
 
 use std::{sync::Arc, time::Instant};
 
+use bytes::Bytes;
+
 pub(super) use self::see::see;
 use super::{
     ServiceError,
@@ -20,7 +22,7 @@ use crate::{
     pixels::Engines,
     repo::Repo,
     sandbox::{self, Sandbox},
-    store::Store,
+    store::{Staged, StagingError, Store},
     timing::Stage,
 };
 
@@ -67,17 +69,51 @@ impl Looking {
     }
 
     async fn find(&self, original: &Original, deadline: Instant) -> Result<Looks, ServiceError> {
-        let details = original.record.details;
+        let key = original.key();
+        let bytes = async {
+            let bytes = self.store.read(&key).await?;
+            bytes.ok_or_else(|| ServiceError::FileMissing(key.to_string()))
+        };
+        let (details, size_bytes) = (original.record.details, original.record.size_bytes);
+        let looks = self.look((details, size_bytes), Class::Variant, bytes, deadline).await?;
+        // Gone meanwhile, or not kept: whoever asked is answered all the same.
+        self.repo.add_looks(&original.hash, looks.clone()).await?;
+        Ok(looks)
+    }
+
+    /// What a picture looks like that has no row yet.
+    pub(super) async fn of_staged(
+        &self,
+        details: &Details,
+        staged: &Staged,
+        deadline: Instant,
+    ) -> Result<Looks, ServiceError> {
+        let size_bytes = staged.size_bytes();
+        let bytes = async {
+            let bytes = staged.head(size_bytes).await;
+            let path = staged.path().to_owned();
+            Ok(bytes.map_err(|source| StagingError::Io { doing: "reading", path, source })?.into())
+        };
+        self.look((*details, size_bytes), Class::Upload, bytes, deadline).await
+    }
+
+    /// What the picture in these bytes looks like; they are asked for when there is room for them.
+    async fn look(
+        &self,
+        (details, size_bytes): (Details, u64),
+        class: Class,
+        bytes: impl Future<Output = Result<Bytes, ServiceError>>,
+        deadline: Instant,
+    ) -> Result<Looks, ServiceError> {
         let pixels = u64::from(details.width) * u64::from(details.height);
         let sandbox = self.sandbox.clone().filter(|_| details.format == Format::Avif);
-        let child_bytes = sandbox::child_bytes(sandbox.as_deref(), original.record.size_bytes);
-        let peak_bytes = pixels * BYTES_A_PIXEL + original.record.size_bytes + child_bytes;
-        let reservation = self.pool.reserve(Class::Variant, peak_bytes, deadline).await?;
-        let key = original.key();
-        let bytes = self.store.read(&key).await?.ok_or_else(|| ServiceError::FileMissing(key.to_string()))?;
+        let child_bytes = sandbox::child_bytes(sandbox.as_deref(), size_bytes);
+        let peak_bytes = pixels * BYTES_A_PIXEL + size_bytes + child_bytes;
+        let reservation = self.pool.reserve(class, peak_bytes, deadline).await?;
+        let bytes = bytes.await?;
         let (engines, budget) = (Arc::clone(&self.engines), self.budget);
         let stages = Arc::clone(self.pool.stages());
-        let looks = reservation
+        reservation
             .run(move |stop| {
                 let decoder = sandbox::decoder(sandbox.as_deref(), stop);
                 let apart = decoder.as_ref().map(|decoder| decoder as codec::Apart<'_>);
@@ -88,10 +124,7 @@ impl Looking {
                 drop(bytes);
                 see(&decoded, &engines, stop)
             })
-            .await?;
-        // Gone meanwhile, or not kept: whoever asked is answered all the same.
-        self.repo.add_looks(&original.hash, looks.clone()).await?;
-        Ok(looks)
+            .await
     }
 
     /// Keeps what was seen of a picture that has its row; a fault is logged, since it can be found again.

@@ -3,6 +3,7 @@
 mod decode;
 mod finish;
 mod ops;
+mod steps;
 mod turn;
 mod view;
 
@@ -39,11 +40,11 @@ use super::{
 use crate::{
     codec::{self, Budget, Encoders, Scale},
     domain::{Format, Hash, OutputFormat, Variant, VariantKey},
-    pixels::{Engines, Op, Pixmap, Plan, PlanLimits, Size, exec, plan},
-    repo::VariantRecord,
+    pixels::{Engines, Op, Pixmap, Plan, PlanLimits, Size, Stop, exec, plan},
+    repo::{OriginalRecord, VariantRecord},
     sandbox::{self, Sandbox},
     store::{Store, StoreKey},
-    timing::Stage,
+    timing::{Stage, Stages},
 };
 
 /// The most that decoding holds for a pixel of what is decoded whole: a progressive JPEG at 4:4:4 has 6 bytes of coefficients and 3 of
@@ -421,17 +422,9 @@ impl Process {
         wanted: Option<u32>,
         turn: Turn,
     ) -> Result<(Encoded, Option<New>), ServiceError> {
-        let details = original.record.details;
         let plan = self.plan(&original, &ops)?;
-        let pixels = u64::from(details.width) * u64::from(details.height);
-        let peak_bytes = pixels * DECODE_BYTES_A_PIXEL + self.engines.peak_bytes(&plan) + original.record.size_bytes;
-        // An animation has a frame on each side, as RGBA, and what is written so far: no more than the frames themselves.
-        let moves = details.frames > 1 && !variant.is_still();
-        let frame_bytes = 4 * (pixels + plan.output().pixels());
-        let written_bytes = u64::from(details.frames) * plan.output().pixels();
-        let peak_bytes = if moves { peak_bytes + 2 * frame_bytes + written_bytes } else { peak_bytes };
-        let sandbox = self.options.sandbox.as_deref().filter(|_| details.format == Format::Avif);
-        let peak_bytes = peak_bytes + sandbox::child_bytes(sandbox, original.record.size_bytes);
+        let moves = original.record.details.frames > 1 && !variant.is_still();
+        let peak_bytes = self.whole_peak_bytes(&original, &plan, moves);
         // A proxy is there as pixels and as a file.
         let proxy_bytes = wanted.map_or(0, |by| 8 * plan.source().divided(by).pixels());
         // By then the decoder holds nothing any more.
@@ -447,6 +440,19 @@ impl Process {
             encoded = self.encoded(&work, (peak_bytes + proxy_bytes).max(at_least), Source::Any).await?;
         }
         encoded.ok_or(ServiceError::Panicked)
+    }
+
+    /// What it takes to decode the whole of the original and to run the plan.
+    fn whole_peak_bytes(&self, original: &Original, plan: &Plan, moves: bool) -> u64 {
+        let OriginalRecord { details, size_bytes, .. } = original.record;
+        let pixels = u64::from(details.width) * u64::from(details.height);
+        let peak_bytes = pixels * DECODE_BYTES_A_PIXEL + self.engines.peak_bytes(plan) + size_bytes;
+        // An animation has a frame on each side, as RGBA, and what is written so far: no more than the frames themselves.
+        let frame_bytes = 4 * (pixels + plan.output().pixels());
+        let written_bytes = u64::from(details.frames) * plan.output().pixels();
+        let peak_bytes = if moves { peak_bytes + 2 * frame_bytes + written_bytes } else { peak_bytes };
+        let sandbox = self.options.sandbox.as_deref().filter(|_| details.format == Format::Avif);
+        peak_bytes + sandbox::child_bytes(sandbox, size_bytes)
     }
 
     /// What it takes to make a variant of a JPEG that comes divided, if our own decoder takes it: `None` where none comes so.
@@ -476,34 +482,47 @@ impl Process {
         let key = work.original.key();
         let bytes = self.store.read(&key).await?.ok_or_else(|| ServiceError::FileMissing(key.to_string()))?;
         let (engines, options, work) = (Arc::clone(&self.engines), self.options.clone(), Arc::clone(work));
-        let target = Target::of(&work.variant, &options.encoders);
         let (proxies, stages) = (Arc::clone(&self.proxies), Arc::clone(self.pool.stages()));
         reservation
             .run(move |stop| {
-                let decoder = sandbox::decoder(options.sandbox.as_deref(), stop);
-                let apart = decoder.as_ref().map(|decoder| decoder as codec::Apart<'_>);
-                let budget = Budget { deadline: stop.deadline(), ..options.budget };
-                if work.moves {
-                    let Target { format, settings, .. } = target;
-                    let frame = |frame: Pixmap| {
-                        let made = exec::run_all(&work.plan, (&frame).into(), &engines, stop)?;
-                        let picture = made.into_iter().next().ok_or(ServiceError::Panicked)?;
-                        target.laid(picture.into_pixmap().map_err(|_broken| ServiceError::Panicked)?)
-                    };
-                    let animate = || codec::animate(&bytes, format, settings, &budget, frame);
-                    let animated = stages.time(Stage::Encode, animate);
-                    return Ok(Some((Encoded::from(animated?), None)));
-                }
-                let divide = |decoded, by| divided(decoded, by, &options.plan, &engines, stop);
-                let Some(Ready { picture, plan, proxy }) =
-                    decode(&bytes, (apart, &budget), &work, &options.plan, source, &stages, divide)?
-                else {
-                    return Ok(None);
-                };
-                drop(bytes);
-                let proxy = proxy.and_then(|proxy| proxies.hold(&proxy));
-                Ok(Some((finish(picture, plan, &work.ops, target, (&engines, &stages), stop)?, proxy)))
+                let made = made_of(bytes, &work, source, &options, (&engines, &stages), stop)?;
+                Ok(made.map(|(encoded, proxy)| (encoded, proxy.and_then(|proxy| proxies.hold(&proxy)))))
             })
             .await
     }
+}
+
+/// What is to be made of these bytes, as a file, and the proxy that it was made from on the way; `None` where `source` is not to be had
+/// of them. For a thread of the pool.
+fn made_of(
+    bytes: Bytes,
+    work: &Work,
+    source: Source,
+    options: &ProcessOptions,
+    (engines, stages): (&Engines, &Stages),
+    stop: &Stop,
+) -> Result<Option<(Encoded, Option<Proxy>)>, ServiceError> {
+    let target = Target::of(&work.variant, &options.encoders);
+    let decoder = sandbox::decoder(options.sandbox.as_deref(), stop);
+    let apart = decoder.as_ref().map(|decoder| decoder as codec::Apart<'_>);
+    let budget = Budget { deadline: stop.deadline(), ..options.budget };
+    if work.moves {
+        let Target { format, settings, .. } = target;
+        let frame = |frame: Pixmap| {
+            let made = exec::run_all(&work.plan, (&frame).into(), engines, stop)?;
+            let picture = made.into_iter().next().ok_or(ServiceError::Panicked)?;
+            target.laid(picture.into_pixmap().map_err(|_broken| ServiceError::Panicked)?)
+        };
+        let animate = || codec::animate(&bytes, format, settings, &budget, frame);
+        let animated = stages.time(Stage::Encode, animate);
+        return Ok(Some((Encoded::from(animated?), None)));
+    }
+    let divide = |decoded, by| divided(decoded, by, &options.plan, engines, stop);
+    let Some(Ready { picture, plan, proxy }) =
+        decode(&bytes, (apart, &budget), work, &options.plan, source, stages, divide)?
+    else {
+        return Ok(None);
+    };
+    drop(bytes);
+    Ok(Some((finish(picture, plan, &work.ops, target, (engines, stages), stop)?, proxy)))
 }

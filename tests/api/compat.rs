@@ -128,6 +128,7 @@ async fn errors_have_the_codes_of_their_version() {
         ("/image/original/nothere.png", 404, "alias-not-found", "unknown-alias"),
         ("/image/details/original/nothere.png", 404, "alias-not-found", "unknown-alias"),
         ("/image/details/original", 400, "invalid-query", "missing-parameter"),
+        ("/image/process.png?thumbnail=9", 404, "invalid-query", "missing-src"),
         ("/image/process.xyz?src=FILE", 400, "invalid-file-extension", "unknown-format"),
         ("/image/process.png?src=FILE&thumbnail=x", 400, "invalid-process-path", "unreadable-filter"),
         ("/image/download?url=ftp://a/b", 400, "http-client-error", "unusable-url"),
@@ -143,6 +144,12 @@ async fn errors_have_the_codes_of_their_version() {
             app.send("HEAD", &path.replace("FILE", &file)).await;
         }
     }
+    // A path that 0.2 does not have.
+    for method in ["GET", "POST"] {
+        earlier.send(method, "/image/original").await.error(404);
+    }
+    app.get("/image/original").await.error(400);
+    app.send("POST", "/image/original").await.error(405);
     let answer = app.post(Form::new().text("a", "b")).await;
     assert_eq!((answer.error(400).is_empty(), &answer.json()["code"]), (false, &"validate-no-files".into()));
     app.stop().await;

@@ -54,6 +54,7 @@ mod remote;
 mod restart;
 mod sandbox;
 mod stored;
+mod terms;
 mod tls;
 mod told;
 mod traces;

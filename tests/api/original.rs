@@ -92,3 +92,42 @@ async fn nobody_reads_what_is_not_a_picture_of_ours() {
     }
     app.stop_with(&[uploaded]).await;
 }
+
+#[tokio::test]
+async fn the_name_may_stand_in_the_query_as_later_clients_have_it() {
+    let app = App::start().await;
+    let picture = jpeg(1, 60, 40);
+    let uploaded = app.upload(&picture).await;
+    let path = format!("/image/original?alias={}", uploaded.file);
+    for _ in 0..2 {
+        let answer = app.get(&path).await;
+        answer.is_image("image/jpeg");
+        assert_eq!(answer.body, picture);
+    }
+    let head = app.send("HEAD", &path).await;
+    head.is(200);
+    assert!(head.body.is_empty());
+    assert_eq!(head.header("content-length"), picture.len().to_string());
+    app.get_with(&path, &[("Range", "bytes=0-9")]).await.is(206);
+    app.get_with(&path, &[("If-None-Match", head.header("etag"))]).await.is(304);
+    app.get("/image/original?alias=nothere.png").await.error(404);
+    app.get("/image/original?alias=").await.error(404);
+    app.get("/image/original?proxy=http://a.example/b.png").await.error(404);
+    app.send("DELETE", &path).await.error(405);
+
+    let variant = app.process("webp", &uploaded.file, "thumbnail=20").await.body;
+    for query in ["alias=FILE&thumbnail=20", "thumbnail=20&alias=FILE", "alias=nothere.png&src=FILE&thumbnail=20"] {
+        let path = format!("/image/process.webp?{}", query.replace("FILE", &uploaded.file));
+        let answer = app.get(&path).await;
+        answer.is_image("image/webp");
+        assert_eq!(answer.body, variant, "{path}");
+    }
+    app.get("/image/process.webp?alias=nothere.png").await.error(404);
+    app.get("/image/process.webp?thumbnail=20").await.error(404);
+    let refused = app.get(&format!("/image/process.jxl?alias={}", uploaded.file)).await;
+    assert!(refused.error(400).contains("\"jxl\""), "{}", refused.shown());
+    app.delete(&uploaded).await;
+    app.get(&path).await.error(404);
+    app.get(&format!("/image/process.webp?alias={}&thumbnail=20", uploaded.file)).await.error(404);
+    app.stop().await;
+}
