@@ -16,6 +16,7 @@ use crate::{app::App, domain::Compat};
 mod auto;
 mod caching;
 mod cors;
+mod deadline;
 mod delete;
 mod details;
 mod download;
@@ -23,6 +24,7 @@ mod error;
 mod extract;
 mod form;
 mod front;
+mod hashes;
 mod health;
 mod hot;
 mod internal;
@@ -118,7 +120,11 @@ fn router(wired: Wired) -> Router {
             "/image/delete/{token}/{alias}",
             delete(delete::delete).get(delete::delete_by_get).head(layers::method_not_allowed),
         )
+        .route("/image/blurhash", get(details::blurhash))
         .route("/internal/import", post(internal::import))
+        .route("/internal/delete", post(internal::delete))
+        .route("/internal/hashes", get(hashes::hashes))
+        .route("/internal/identifier", get(internal::identifier))
         .route("/internal/purge", post(internal::purge))
         .route("/internal/aliases", get(internal::aliases))
         .route("/internal/filename", get(internal::filename))

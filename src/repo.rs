@@ -94,6 +94,10 @@ pub trait Repo: Send + Sync + 'static {
     /// Removes one alias if `token` is its own; with the last one go the original and its variants.
     async fn remove_alias(&self, alias: &Alias, token: &DeleteToken) -> Result<Removal, RepoError>;
 
+    /// Removes one alias whatever its token is, as an operator may; with the last one go the original and its variants. It is never
+    /// [`Removal::WrongToken`].
+    async fn drop_alias(&self, alias: &Alias) -> Result<Removal, RepoError>;
+
     /// Removes the original, its variants and every alias, which it returns in the order they were added.
     /// `None` when there is no such original.
     async fn purge(&self, hash: &Hash) -> Result<Option<Vec<Alias>>, RepoError>;

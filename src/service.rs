@@ -11,6 +11,7 @@ pub mod folder;
 pub mod gates;
 pub mod ingest;
 pub mod late;
+pub mod listing;
 pub mod locks;
 pub mod looks;
 pub mod originals;

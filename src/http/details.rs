@@ -176,6 +176,31 @@ pub(super) async fn variant(
     Ok(Json(details).into_response())
 }
 
+/// A blurhash.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Blurhash {
+    #[schema(example = "LGF5]+Yk^6#M@-5c,1J5@[or[Q6.")]
+    blurhash: String,
+    msg: &'static str,
+}
+
+/// The blurhash of an original, found now if it was not before.
+#[utoipa::path(
+    get,
+    path = "/image/blurhash",
+    tag = "details",
+    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, body = Blurhash, description = "what it looks like"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
+)]
+pub(super) async fn blurhash(State(wired): State<Wired>, query: Pairs<'static>) -> Result<Json<Blurhash>, ApiError> {
+    let app = &wired.app;
+    let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
+    let deadline = app.pool.deadline();
+    let original = app.originals.by_alias(&Alias::asked(alias)).await?;
+    let Looks { blurhash, .. } = app.looking.of(&original, deadline).await?;
+    Ok(Json(Blurhash { blurhash, msg: "ok" }))
+}
+
 impl Details {
     /// What the picture looks like, and nothing else yet.
     fn of(looks: Looks) -> Self {

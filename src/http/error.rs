@@ -32,8 +32,9 @@ pub(super) use codes::rename;
 const RETRY_SECS: u64 = 1;
 
 /// What paths begin with, as far as a word in them may be meant.
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 18] = [
     "/image",
+    "/image/blurhash",
     "/image/delete",
     "/image/details",
     "/image/download",
@@ -41,7 +42,10 @@ const PATHS: [&str; 14] = [
     "/image/preset",
     "/healthz",
     "/internal/aliases",
+    "/internal/delete",
     "/internal/filename",
+    "/internal/hashes",
+    "/internal/identifier",
     "/internal/import",
     "/internal/purge",
     "/metrics",
@@ -210,6 +214,11 @@ impl ApiError {
         Self::bad("missing-parameter", format!("the query parameter {name} is missing"))
     }
 
+    pub(super) fn bad_parameter(name: &str, got: &str, takes: &str) -> Self {
+        let got: String = got.chars().take(80).collect();
+        Self::bad("invalid-query", format!("{name}={got} cannot be read: {name} takes {takes}"))
+    }
+
     pub(super) fn no_files(name: &str) -> Self {
         Self::bad("no-files", format!("the form has no part named {name}"))
     }
@@ -244,6 +253,17 @@ impl ApiError {
         let secs = waited.as_secs();
         let msg = format!("{bytes} bytes came in {secs} s, at least {min_bytes_per_sec} have to in a second");
         Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", msg)
+    }
+
+    pub(super) fn deadline() -> Self {
+        let msg = "the time that X-Request-Deadline gives is over";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", msg)
+    }
+
+    pub(super) fn unreadable_deadline(got: &str) -> Self {
+        let got: String = got.chars().take(64).collect();
+        let msg = format!("X-Request-Deadline is {got:?}, it has to be a whole number: nanoseconds since 1970");
+        Self::bad("parse-deadline", msg)
     }
 
     pub(super) fn precondition_failed() -> Self {

@@ -16,7 +16,7 @@ use super::{
     error::{ApiError, Problem},
     extract::Pairs,
     openapi::{LimitsQuery, StepsQuery},
-    upload::{Names, UploadForm, Uploaded, created, receive},
+    upload::{Message, Names, UploadForm, Uploaded, created, receive},
 };
 use crate::{
     app::App,
@@ -37,6 +37,13 @@ pub(super) struct Aliases {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Filename {
     filename: String,
+    msg: &'static str,
+}
+
+/// Where a stored file lies.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Identifier {
+    identifier: String,
     msg: &'static str,
 }
 
@@ -102,6 +109,39 @@ pub(super) async fn filename(State(app): State<Arc<App>>, query: Pairs<'static>)
     let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
     let original = app.originals.by_alias(&Alias::asked(alias)).await?;
     Ok(Json(Filename { filename: original.filename(), msg: "ok" }))
+}
+
+/// Removes one alias, without its delete token; and the picture with its last one. Lemmy 1.0 keeps no tokens.
+#[utoipa::path(
+    post,
+    path = "/internal/delete",
+    tag = "internal",
+    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, body = Message, description = "gone"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
+    security(("api_key" = []))
+)]
+pub(super) async fn delete(State(app): State<Arc<App>>, query: Pairs<'static>) -> Result<Json<Message>, ApiError> {
+    let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
+    app.originals.drop_alias(&Alias::asked(alias)).await?;
+    Ok(Json(Message { msg: "ok" }))
+}
+
+/// Tells where the file behind an alias lies, below the data directory.
+#[utoipa::path(
+    get,
+    path = "/internal/identifier",
+    tag = "internal",
+    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    responses((status = 200, body = Identifier, description = "where its file lies"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
+    security(("api_key" = []))
+)]
+pub(super) async fn identifier(
+    State(app): State<Arc<App>>,
+    query: Pairs<'static>,
+) -> Result<Json<Identifier>, ApiError> {
+    let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
+    let original = app.originals.by_alias(&Alias::asked(alias)).await?;
+    Ok(Json(Identifier { identifier: original.key().to_string(), msg: "ok" }))
 }
 
 /// Drops every variant. When this is answered none of those that were there is served any more; their files go in the background.

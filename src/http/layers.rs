@@ -15,7 +15,7 @@ use axum::{
 use tracing::Instrument as _;
 
 use super::{
-    Wired,
+    Wired, deadline,
     error::{ApiError, Code, Refused},
     request_id::RequestId,
     watched::{Failure, Route, Watched},
@@ -45,7 +45,7 @@ pub(super) async fn request(State(wired): State<Wired>, request: Request<Body>, 
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let pass = if ALWAYS.contains(&request.uri().path()) { Ok(None) } else { gate.enter().map(Some) };
         let mut response = match pass {
-            Ok(_pass) => next.run(request).await,
+            Ok(_pass) => deadline::within(deadline::left(request.headers()), next.run(request)).await,
             Err(full) => ApiError::from(full).into_response(),
         };
         if let Some(cause) = response.extensions().get::<super::error::Cause>() {
@@ -165,7 +165,7 @@ pub(super) async fn unknown_path(request: Request<Body>) -> ApiError {
 /// The answer for a method that the path does not take; `Allow` names those it does.
 pub(super) async fn method_not_allowed(request: Request<Body>) -> Response {
     let allow = match request.uri().path() {
-        "/image" | "/internal/import" | "/internal/purge" => "POST",
+        "/image" | "/internal/import" | "/internal/purge" | "/internal/delete" => "POST",
         "/image/download" => "GET",
         "/internal/variants" => "DELETE",
         path if path.starts_with("/image/delete/") => "DELETE, GET",

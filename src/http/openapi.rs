@@ -12,7 +12,7 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use super::{delete, details, download, health, internal, metrics, original, overview, process, upload};
+use super::{delete, details, download, hashes, health, internal, metrics, original, overview, process, upload};
 
 /// Which picture a variant is of.
 #[derive(IntoParams)]
@@ -138,6 +138,7 @@ impl Modify for Key {
         details::original,
         details::by_query,
         details::variant,
+        details::blurhash,
         delete::delete,
         delete::delete_by_get,
         health::healthz,
@@ -145,6 +146,9 @@ impl Modify for Key {
         metrics::metrics,
         internal::import,
         internal::purge,
+        internal::delete,
+        internal::identifier,
+        hashes::hashes,
         internal::aliases,
         internal::filename,
         overview::overview,

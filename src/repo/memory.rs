@@ -84,6 +84,20 @@ impl Tables {
         Ok(())
     }
 
+    fn remove(&mut self, alias: &Alias) -> Removal {
+        let Some(record) = self.aliases.remove(alias) else { return Removal::NoSuchAlias };
+        let mut left = 0;
+        if let Some(original) = self.originals.get_mut(&record.hash) {
+            original.aliases.retain(|other| other != alias);
+            left = original.aliases.len();
+        }
+        if left > 0 {
+            return Removal::AliasGone;
+        }
+        self.purge(record.hash);
+        Removal::OriginalGone(record.hash)
+    }
+
     fn purge(&mut self, hash: Hash) -> Option<Vec<Alias>> {
         let original = self.originals.remove(&hash)?;
         for alias in &original.aliases {
@@ -141,21 +155,14 @@ impl Repo for MemoryRepo {
 
     async fn remove_alias(&self, alias: &Alias, token: &DeleteToken) -> Result<Removal, RepoError> {
         let mut tables = self.tables()?;
-        let Some(record) = tables.aliases.get(alias).cloned() else { return Ok(Removal::NoSuchAlias) };
-        if !record.token.matches(alias, token) {
-            return Ok(Removal::WrongToken);
+        match tables.aliases.get(alias) {
+            Some(record) if !record.token.matches(alias, token) => Ok(Removal::WrongToken),
+            Some(_) | None => Ok(tables.remove(alias)),
         }
-        let mut left = 0;
-        if let Some(original) = tables.originals.get_mut(&record.hash) {
-            original.aliases.retain(|other| other != alias);
-            left = original.aliases.len();
-        }
-        tables.aliases.remove(alias);
-        if left > 0 {
-            return Ok(Removal::AliasGone);
-        }
-        tables.purge(record.hash);
-        Ok(Removal::OriginalGone(record.hash))
+    }
+
+    async fn drop_alias(&self, alias: &Alias) -> Result<Removal, RepoError> {
+        Ok(self.tables()?.remove(alias))
     }
 
     async fn purge(&self, hash: &Hash) -> Result<Option<Vec<Alias>>, RepoError> {

@@ -128,6 +128,12 @@ impl SledRepo {
         }
     }
 
+    async fn remove(&self, alias: &Alias, token: Option<&DeleteToken>) -> Result<Removal, RepoError> {
+        let request = Request::Remove { alias: alias.clone(), token: token.cloned() };
+        let Answer::Removal(removal) = self.submit(request).await? else { return Err(Answer::unexpected()) };
+        Ok(removal)
+    }
+
     /// Refuses once the engine has failed or closed: rows in memory may then not be on the disk.
     fn readable(&self) -> Result<(), RepoError> {
         if self.shared.is_ready() { Ok(()) } else { Err(RepoError::Stopped) }
@@ -225,12 +231,11 @@ impl Repo for SledRepo {
     }
 
     async fn remove_alias(&self, alias: &Alias, token: &DeleteToken) -> Result<Removal, RepoError> {
-        let Answer::Removal(removal) =
-            self.submit(Request::Remove { alias: alias.clone(), token: token.clone() }).await?
-        else {
-            return Err(Answer::unexpected());
-        };
-        Ok(removal)
+        self.remove(alias, Some(token)).await
+    }
+
+    async fn drop_alias(&self, alias: &Alias) -> Result<Removal, RepoError> {
+        self.remove(alias, None).await
     }
 
     async fn purge(&self, hash: &Hash) -> Result<Option<Vec<Alias>>, RepoError> {

@@ -60,6 +60,7 @@ pub(crate) async fn passes(repo: &dyn Repo) {
     a_batch_is_all_or_nothing(repo).await;
     the_same_bytes_are_one_original(repo).await;
     removing_takes_the_right_token(repo).await;
+    an_operator_needs_no_token(repo).await;
     the_last_alias_takes_everything(repo).await;
     purging(repo).await;
     garbage_waits_and_comes_back(repo).await;
@@ -142,6 +143,19 @@ async fn removing_takes_the_right_token(repo: &dyn Repo) {
     assert_eq!(names(repo, 1).await, ["b.png", "a.png"]);
     assert!(repo.original(&hash(1)).await.unwrap().is_some());
     assert!(repo.garbage(None, 10).await.unwrap().is_empty());
+}
+
+async fn an_operator_needs_no_token(repo: &dyn Repo) {
+    let dropped = async |alias: &str| repo.drop_alias(&Alias::asked(alias)).await.unwrap();
+    repo.add_aliases(vec![new("o2.png", 9), new("o1.png", 9)]).await.unwrap();
+    assert_eq!(dropped("nothere.png").await, Removal::NoSuchAlias);
+    assert_eq!(dropped("o2.png").await, Removal::AliasGone);
+    assert_eq!(dropped("o2.png").await, Removal::NoSuchAlias);
+    assert_eq!(names(repo, 9).await, ["o1.png"]);
+    assert_eq!(dropped("o1.png").await, Removal::OriginalGone(hash(9)));
+    assert_eq!(repo.original(&hash(9)).await.unwrap(), None);
+    assert_eq!(repo.uploaded(&upload(9)).await.unwrap(), None);
+    repo.forget_garbage(vec![hash(9)]).await.unwrap();
 }
 
 async fn the_last_alias_takes_everything(repo: &dyn Repo) {

@@ -136,12 +136,28 @@ impl Originals {
         if !record.token.matches(alias, token) {
             return Err(ServiceError::WrongToken(alias.clone()));
         }
-        let closed = self.tickets.close(&record.hash);
+        self.remove(alias, Some(token.clone()), record.hash).await
+    }
+
+    /// Removes one alias as an operator may, without its token, and the picture with its last one.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoSuchAlias`], or a fault of the repo.
+    pub async fn drop_alias(&self, alias: &Alias) -> Result<(), ServiceError> {
+        let record = self.repo.alias(alias).await?.ok_or_else(|| ServiceError::NoSuchAlias(alias.clone()))?;
+        self.remove(alias, None, record.hash).await
+    }
+
+    async fn remove(&self, alias: &Alias, token: Option<DeleteToken>, hash: Hash) -> Result<(), ServiceError> {
+        let closed = self.tickets.close(&hash);
         let (repo, garbage) = (Arc::clone(&self.repo), Arc::clone(&self.garbage));
-        let (gone, token) = (alias.clone(), token.clone());
+        let gone = alias.clone();
         // In a task of its own: a client that goes away must not open the tickets before the rows are gone.
         let removing = tokio::spawn(async move {
-            let removal = repo.remove_alias(&gone, &token).await;
+            let removal = match token {
+                Some(token) => repo.remove_alias(&gone, &token).await,
+                None => repo.drop_alias(&gone).await,
+            };
             drop(closed);
             if matches!(removal, Ok(Removal::OriginalGone(_))) {
                 garbage.notify_one();
@@ -149,7 +165,7 @@ impl Originals {
             removal
         });
         match removing.await.map_err(|_panicked| ServiceError::Panicked)?? {
-            Removal::NoSuchAlias => Err(unknown()),
+            Removal::NoSuchAlias => Err(ServiceError::NoSuchAlias(alias.clone())),
             Removal::WrongToken => Err(ServiceError::WrongToken(alias.clone())),
             Removal::AliasGone | Removal::OriginalGone(_) => Ok(()),
         }

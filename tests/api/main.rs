@@ -37,6 +37,7 @@ mod memory;
 mod metrics;
 mod openapi;
 mod operations;
+mod operator;
 mod options;
 mod original;
 mod overload;

@@ -25,7 +25,7 @@ fn has_schemathesis() -> bool {
 
 /// What the description cannot say: which pictures there are, and which may go.
 fn config(port: u16, kept: &Uploaded, deleted: &[Uploaded]) -> String {
-    let [purged, by_delete, by_get] = deleted else { panic!("three pictures go") };
+    let [purged, by_delete, by_get, dropped] = deleted else { panic!("four pictures go") };
     let delete = |method: &str, one: &Uploaded| {
         format!(
             "[[operations]]\ninclude-path = \"/image/delete/{{token}}/{{alias}}\"\ninclude-method = \"{method}\"\n\
@@ -51,11 +51,18 @@ checks.positive_data_acceptance.enabled = false
 [[operations]]
 include-path = "/image/download"
 parameters = {{ "query.url" = "http://127.0.0.1:{port}/image/original/{kept}" }}
+# A limit that the picture does not keep is a refusal as well.
+checks.positive_data_acceptance.enabled = false
 
 [[operations]]
 include-path = "/internal/purge"
 parameters = {{ "query.alias" = "{purged}" }}
 # Gone is gone: the second time there is nothing to purge.
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path = "/internal/delete"
+parameters = {{ "query.alias" = "{dropped}" }}
 checks.positive_data_acceptance.enabled = false
 
 {}
@@ -64,6 +71,7 @@ checks.positive_data_acceptance.enabled = false
         delete("delete", by_delete),
         delete("get", by_get),
         purged = purged.file,
+        dropped = dropped.file,
     )
 }
 
@@ -85,6 +93,7 @@ async fn what_the_description_allows_is_answered_as_it_says() {
         server.upload(&png(2, 30, 20)).await,
         server.upload(&png(3, 30, 20)).await,
         server.upload(&png(4, 30, 20)).await,
+        server.upload(&png(5, 30, 20)).await,
     ];
     let file = data.path().join("schemathesis.toml");
     fs::write(&file, config(server.port, &kept, &deleted)).unwrap();

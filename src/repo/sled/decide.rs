@@ -14,13 +14,27 @@ use crate::{
 /// One call of the trait that changes something.
 pub(super) enum Request {
     Add(Vec<NewAlias>),
-    Remove { alias: Alias, token: DeleteToken },
+    /// Without a token it is an operator who asks.
+    Remove {
+        alias: Alias,
+        token: Option<DeleteToken>,
+    },
     Purge(Hash),
-    AddVariant { hash: Hash, key: VariantKey, record: VariantRecord },
+    AddVariant {
+        hash: Hash,
+        key: VariantKey,
+        record: VariantRecord,
+    },
     RemoveVariants(Vec<(Hash, VariantKey)>),
     UseVariants(Vec<(Hash, VariantKey, u64)>),
-    AddProxy { hash: Hash, record: ProxyRecord },
-    AddLooks { hash: Hash, looks: Looks },
+    AddProxy {
+        hash: Hash,
+        record: ProxyRecord,
+    },
+    AddLooks {
+        hash: Hash,
+        looks: Looks,
+    },
     RemoveProxies(Vec<Hash>),
     Forget(Vec<Hash>),
     Close,
@@ -86,7 +100,7 @@ pub(super) fn decide(
         }
         Request::Remove { alias, token } => {
             let Some(record) = pending.alias(alias)? else { return Ok(Answer::Removal(Removal::NoSuchAlias)) };
-            if !record.token.matches(alias, token) {
+            if token.as_ref().is_some_and(|token| !record.token.matches(alias, token)) {
                 return Ok(Answer::Removal(Removal::WrongToken));
             }
             if !pending.has_one_alias(&record.hash)? {
