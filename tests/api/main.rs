@@ -31,6 +31,7 @@ mod hot;
 mod http2;
 mod import;
 mod late;
+mod lemmy;
 mod limits;
 mod maintain;
 mod memory;
