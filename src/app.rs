@@ -82,6 +82,8 @@ pub struct Rules {
     pub body_patience: Duration,
     /// Bytes of variants in memory.
     pub hot_cache_bytes: u64,
+    /// Whether no picture comes and none goes.
+    pub read_only: bool,
     /// Whether there is a page at `/`.
     pub ui: bool,
     /// Whether metrics have an address of their own.
@@ -111,6 +113,7 @@ impl Rules {
             max_file_size_bytes: config.max_file_size_bytes,
             body_patience: config.body_timeout,
             hot_cache_bytes: config.hot_cache_bytes,
+            read_only: config.read_only,
             ui: config.ui,
             metrics_apart: config.metrics_addr.is_some(),
             traces: config.opentelemetry_url.is_some(),

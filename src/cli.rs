@@ -260,6 +260,10 @@ pub struct Options {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
     pub no_download: Option<bool>,
 
+    /// Take no pictures and delete none; those that are there are served, and variants made
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
+    pub read_only: Option<bool>,
+
     /// Turn the page at / off
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", require_equals = true)]
     pub no_ui: Option<bool>,
@@ -368,6 +372,7 @@ impl Options {
             download_allow: env
                 .parse(&["GLIMT_DOWNLOAD_ALLOW"], |text| parse_list(text)?.iter().map(|item| parse(item)).collect())?,
             no_download: env.parse(&["GLIMT_NO_DOWNLOAD"], parse_bool)?,
+            read_only: env.parse(&["GLIMT_READ_ONLY"], parse_bool)?,
             no_ui: env.parse(&["GLIMT_NO_UI"], parse_bool)?,
             preset: env.parse(&["GLIMT_PRESET"], parse_presets)?,
             only_presets: env.parse(&["GLIMT_ONLY_PRESETS"], parse_bool)?,
@@ -434,6 +439,7 @@ impl Options {
             max_uploads: self.max_uploads.or(lower.max_uploads),
             download_allow: self.download_allow.or(lower.download_allow),
             no_download: self.no_download.or(lower.no_download),
+            read_only: self.read_only.or(lower.read_only),
             no_ui: self.no_ui.or(lower.no_ui),
             preset: self.preset.or(lower.preset),
             only_presets: self.only_presets.or(lower.only_presets),

@@ -121,6 +121,8 @@ pub struct Config {
     pub download_allow: Vec<IpNet>,
     /// Whether `/image/download` is on.
     pub download: bool,
+    /// Whether no picture comes and none goes.
+    pub read_only: bool,
     /// Whether there is a page at `/`.
     pub ui: bool,
     /// Variants that have names.
@@ -201,6 +203,7 @@ impl Config {
             max_uploads: 32,
             download_allow: Vec::new(),
             download: true,
+            read_only: false,
             ui: true,
             presets: BTreeMap::new(),
             only_presets: false,
@@ -304,6 +307,7 @@ impl Config {
             max_uploads: ranged("max-uploads", typed.max_uploads, 1..=100_000)?.unwrap_or(defaults.max_uploads),
             download_allow: typed.download_allow.unwrap_or_default(),
             download: !typed.no_download.unwrap_or(false),
+            read_only: typed.read_only.unwrap_or(false),
             ui: !typed.no_ui.unwrap_or(false),
             presets,
             only_presets,

@@ -132,6 +132,7 @@ fn router(wired: Wired) -> Router {
         .route("/internal/variants", delete(internal::drop_variants))
         .method_not_allowed_fallback(layers::method_not_allowed)
         .fallback(layers::unknown_path)
+        .layer(middleware::from_fn_with_state(Arc::clone(&wired.app), layers::read_only))
         .layer(middleware::from_fn_with_state(Arc::clone(&wired.app), layers::api_key))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(middleware::from_fn_with_state(wired.clone(), layers::request))

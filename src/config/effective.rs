@@ -219,6 +219,7 @@ impl Config {
             max_uploads: whole(self.max_uploads),
             download_allow: Some(self.download_allow.clone()),
             no_download: Some(!self.download),
+            read_only: Some(self.read_only),
             no_ui: Some(!self.ui),
             preset,
             only_presets: Some(self.only_presets),

@@ -226,6 +226,7 @@ variants-per-picture = 20\nvariants-per-sec = 21\nmax-connections = 22\nkeep-ali
 tls-key = 'k.pem'\nmax-requests = 24\nmax-uploads = 25\ndownload-allow = ['10.1.0.0/16']\nno-download = true
 stop-timeout = 26
 no-ui = true
+read-only = true
 metrics-addr = '127.0.0.1:2'
 cors-origin = ['https://a.example']
 opentelemetry-url = 'http://localhost:4318'

@@ -266,6 +266,10 @@ impl ApiError {
         Self::bad("parse-deadline", msg)
     }
 
+    pub(super) fn read_only() -> Self {
+        Self::bad("read-only", "this server takes no pictures and deletes none at the moment: it is read-only")
+    }
+
     pub(super) fn precondition_failed() -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "the image is not the one the request is for")
     }

@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 use super::{
     Wired, deadline,
     error::{ApiError, Code, Refused},
+    form,
     request_id::RequestId,
     watched::{Failure, Route, Watched},
 };
@@ -146,6 +147,26 @@ pub(super) async fn api_key(State(app): State<Arc<App>>, request: Request<Body>,
     }
 }
 
+/// Refuses what would bring a picture or take one away, where none is to come or go. Methods that a path does not take are left to the router.
+pub(super) async fn read_only(State(app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
+    if app.rules.read_only && changes(request.method(), request.uri().path()) {
+        let (parts, body) = request.into_parts();
+        form::turn_away(&parts.headers, body);
+        return ApiError::read_only().into_response();
+    }
+    next.run(request).await
+}
+
+/// Whether a request is for what changes which pictures there are. Variants are none: they can be made again.
+fn changes(method: &Method, path: &str) -> bool {
+    match path {
+        "/image" | "/internal/import" | "/internal/purge" | "/internal/delete" => *method == Method::POST,
+        "/image/download" => *method == Method::GET,
+        path if path.starts_with("/image/delete/") => matches!(*method, Method::GET | Method::DELETE),
+        _ => false,
+    }
+}
+
 /// The answer when a handler panicked: the message goes to the log, not to the client.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that the panic layer calls")]
 pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Response {
@@ -184,6 +205,27 @@ pub(super) fn not_allowed(method: &Method, allow: &'static str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_changes_pictures_is_told_from_what_does_not() {
+        for (method, path) in [
+            ("POST", "/image"),
+            ("GET", "/image/download"),
+            ("GET", "/image/delete/token/a.png"),
+            ("DELETE", "/image/delete/token/a.png"),
+            ("POST", "/internal/import"),
+            ("POST", "/internal/purge"),
+            ("POST", "/internal/delete"),
+        ] {
+            assert!(changes(&method.parse().unwrap(), path), "{method} {path}");
+            assert!(!changes(&Method::HEAD, path), "{path}");
+        }
+        for (method, path) in
+            [("GET", "/image"), ("GET", "/image/original/a.png"), ("DELETE", "/internal/variants"), ("GET", "/")]
+        {
+            assert!(!changes(&method.parse().unwrap(), path), "{method} {path}");
+        }
+    }
 
     #[test]
     fn no_delete_token_is_logged_however_it_is_spelt() {

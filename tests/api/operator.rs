@@ -180,3 +180,43 @@ async fn an_upload_that_nobody_waits_for_is_kept_whole_or_not_at_all() {
     app.stored().is_idle().await;
     app.stop().await;
 }
+
+#[tokio::test]
+async fn while_a_server_is_read_only_no_picture_comes_and_none_goes() {
+    let before = App::with_key().await;
+    let uploaded = before.upload(&jpeg(1, 300, 200)).await;
+    let data = before.stop_keeping(std::slice::from_ref(&uploaded)).await;
+    let app = App::on(data, |config| {
+        config.api_key = Some(KEY.into());
+        config.read_only = true;
+    })
+    .await;
+    let file = &uploaded.file;
+    let token = &uploaded.delete_token;
+    let form = Form::new().file("a.png", &png(2, 20, 10));
+    let mut answers = vec![
+        app.post(form.clone()).await,
+        app.import(KEY, form.clone()).await,
+        app.get("/image/download?url=http://192.0.2.1/a.png").await,
+        app.keyed(KEY, "POST", &format!("/internal/purge?alias={file}")).await,
+        app.keyed(KEY, "POST", &format!("/internal/delete?alias={file}")).await,
+    ];
+    for method in ["GET", "DELETE"] {
+        answers.push(app.send(method, &format!("//image/delete/{token}/{file}")).await);
+    }
+    for answer in &answers {
+        assert!(answer.error(400).contains("read-only"));
+        assert_eq!(answer.json()["code"], "read-only");
+    }
+    // Who has no key is told that, and nothing of how the server is.
+    app.import("wrong", form).await.error(401);
+    app.send("PUT", "/image").await.error(405);
+    // What is there is served, in every form that is asked for.
+    app.original(file).await.is_image("image/jpeg");
+    app.process("webp", file, "thumbnail=64").await.is_image("image/webp");
+    app.get(&format!("/image/details/original/{file}")).await.is(200);
+    app.keyed(KEY, "GET", &format!("/internal/aliases?alias={file}")).await.is(200);
+    app.keyed(KEY, "DELETE", "/internal/variants").await.is(204);
+    assert_eq!(app.stored().originals().len(), 1);
+    app.stop_with(&[uploaded]).await;
+}
