@@ -95,6 +95,10 @@ async fn a_collector_gets_a_span_for_each_request_and_for_each_stage_of_it() {
     let [upload] = named("POST upload")[..] else { panic!("{spans:#?}") };
     assert_eq!(below(&spans, upload), ["queue", "memory", "decode", "cpu", "store"]);
     let [cold, hot] = named("GET process")[..] else { panic!("{spans:#?}") };
+    assert!(
+        cold.end_time_unix_nano <= hot.start_time_unix_nano,
+        "what is stored behind an answer is no part of its time"
+    );
     assert_eq!(below(&spans, cold), ["queue", "memory", "decode", "cpu", "encode", "store"]);
     assert_eq!(below(&spans, hot), Vec::<&str>::new());
     let its = attributes(cold);
