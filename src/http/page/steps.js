@@ -46,7 +46,7 @@ const KINDS = {
     const keeps = KINDS.choice({ what: "Keeps", options }, gravity, `${id}-gravity`, (next) => { gravity = next; told(); });
     keeps.node.querySelector("select").setAttribute("aria-describedby", `${id}-fault`);
     return {
-      node: el("div", {}, sides.node, keeps.node),
+      node: el("div", { class: "placed" }, sides.node, keeps.node),
       set(next) {
         [frame, gravity] = parts(next);
         sides.set(frame);
