@@ -86,6 +86,13 @@ async fn a_collector_gets_a_span_for_each_request_and_for_each_stage_of_it() {
     server.get(&path).await.is(200);
     server.get("/image/original/nothing.png").await.error(404);
     server.get(&format!("/image/delete/{}/{}", uploaded.delete_token, uploaded.file)).await.is(204);
+    // The same stages, counted.
+    let metrics = String::from_utf8(server.get("/metrics").await.body.to_vec()).unwrap();
+    for stage in ["queue", "memory", "decode", "cpu", "encode", "store"] {
+        let line = format!("glimt_stage_seconds_count{{stage=\"{stage}\"}} ");
+        let count = metrics.lines().find_map(|found| found.strip_prefix(&line)).unwrap();
+        assert!(count.parse::<u64>().unwrap() > 0, "{stage}: {count}");
+    }
     server.stop().await;
 
     let (spans, services) = read(&received);
