@@ -12,8 +12,10 @@ use crate::{
     repo::{Repo, RepoError, SledRepo},
     sandbox::{Sandbox, SandboxError},
     service::{
+        backgrounded::{Backgrounded, MAX_ACCEPTED},
         cache::{Cache, CacheOptions},
         cleanup::Cleanup,
+        exports::Exports,
         fetch::{FetchError, FetchOptions, Fetcher},
         gates::Gates,
         ingest::{Ingest, IngestOptions},
@@ -23,11 +25,14 @@ use crate::{
         pool::{Pool, PoolOptions},
         process::{Process, ProcessOptions},
         proxies::Proxies,
+        prune::Prune,
         quota::QuotaOptions,
+        remotes::Remotes,
         signing::Signing,
         tickets::Tickets,
+        validation::Validation,
     },
-    store::{FsStore, Store, StoreError},
+    store::{FsStore, Spool, Store, StoreError},
 };
 
 /// How long a job may go on after its time before its thread is given up. Decoders look at the clock far more often.
@@ -48,9 +53,17 @@ pub struct App {
     /// What makes copies in memory worthless when their pictures are deleted.
     pub tickets: Arc<Tickets>,
     /// Finds and removes pictures.
-    pub originals: Originals,
+    pub originals: Arc<Originals>,
     /// Downloads pictures.
-    pub fetcher: Fetcher,
+    pub fetcher: Arc<Fetcher>,
+    /// Finds and fetches pictures of other hosts.
+    pub remotes: Arc<Remotes>,
+    /// Does what nobody waits for.
+    pub backgrounded: Arc<Backgrounded>,
+    /// Removes pictures whose files are missing.
+    pub prune: Arc<Prune>,
+    /// Copies the metadata.
+    pub exports: Exports,
     /// The bytes.
     pub store: Arc<dyn Store>,
     /// The metadata.
@@ -78,6 +91,8 @@ pub struct Rules {
     pub trust_imports: bool,
     /// Largest file of an upload.
     pub max_file_size_bytes: u64,
+    /// Limits of its picture.
+    pub budget: Budget,
     /// How long a client may pause while it sends a form.
     pub body_patience: Duration,
     /// Bytes of variants in memory.
@@ -104,8 +119,9 @@ pub struct Rules {
 
 impl Rules {
     /// Those of a configuration.
-    fn of(config: &Config) -> Self {
+    fn of(config: &Config, budget: Budget) -> Self {
         Self {
+            budget,
             api_key: config.api_key.clone(),
             compat: config.compat,
             whitelist: config.whitelist.clone(),
@@ -232,6 +248,8 @@ impl App {
             Arc::clone(&pool),
             (Arc::clone(&proxies), Arc::clone(&looking)),
         ));
+        let validation = config.external_validation.clone();
+        let validation = validation.map(|url| Validation::new(url, config.external_validation_timeout)).transpose()?;
         let ingest = Arc::new(Ingest::new(
             IngestOptions {
                 convert: config.format,
@@ -239,23 +257,40 @@ impl App {
                 max_file_size_bytes: config.max_file_size_bytes,
                 budget,
                 sandbox,
+                validation: validation.map(Arc::new),
             },
-            (staging, Arc::clone(&store)),
+            (Arc::clone(&staging), Arc::clone(&store)),
             Arc::clone(&repo),
             Arc::clone(&pool),
             Arc::clone(&locks),
             Arc::clone(&proxies),
             (Arc::clone(&engines), Arc::clone(&looking), Arc::clone(&process)),
         ));
-        let fetcher = Fetcher::new(FetchOptions {
+        let fetcher = Arc::new(Fetcher::new(FetchOptions {
             allow: config.download_allow.clone(),
             enabled: config.download,
             ..FetchOptions::default()
-        })?;
-        let originals = Originals::new(Arc::clone(&repo), Arc::clone(&tickets), Arc::clone(&garbage));
+        })?);
+        let originals = Arc::new(Originals::new(Arc::clone(&repo), Arc::clone(&tickets), Arc::clone(&garbage)));
+        let remotes = Arc::new(Remotes::new(
+            config.remote_age,
+            Arc::clone(&repo),
+            Arc::clone(&originals),
+            Arc::clone(&fetcher),
+            Arc::clone(&ingest),
+        ));
+        let gates = Gates::new(config.max_connections as usize, config.max_requests, config.max_uploads, MAX_ACCEPTED);
+        let backgrounded = Backgrounded::open(
+            (Spool::open(path.join("backgrounded")).await?, staging),
+            (config.compat, config.workers),
+            Arc::clone(&gates.backgrounded),
+            (Arc::clone(&ingest), Arc::clone(&process), Arc::clone(&originals)),
+        );
+        let backgrounded = Arc::new(backgrounded.await?);
+        let prune = Arc::new(Prune::new(Arc::clone(&repo), Arc::clone(&store), Arc::clone(&originals)));
+        let exports = Exports::new(path.join("exports"), Arc::clone(&store), Arc::clone(&repo));
         let cleanup = Cleanup::new(Arc::clone(&store), Arc::clone(&repo), Arc::clone(&cache), locks, garbage);
-        let rules = Rules::of(config);
-        let gates = Gates::new(config.max_connections as usize, config.max_requests, config.max_uploads);
+        let rules = Rules::of(config, budget);
         let app = Self {
             ingest,
             process,
@@ -265,6 +300,10 @@ impl App {
             tickets,
             originals,
             fetcher,
+            remotes,
+            backgrounded,
+            prune,
+            exports,
             store,
             repo,
             engines,

@@ -211,6 +211,10 @@ pub struct Options {
     #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
     pub cache_age: Option<i64>,
 
+    /// Delete remote pictures (?proxy=<URL>) that nobody has asked for in so many hours; 0 keeps them [default: 168]
+    #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
+    pub remote_age: Option<i64>,
+
     /// Variants of up to half of this are made from a small copy of the picture that is kept for it; 0 keeps none [default: 512]
     #[arg(long, value_name = "PX", allow_negative_numbers = true)]
     pub proxy_size: Option<i64>,
@@ -303,6 +307,15 @@ pub struct Options {
     #[arg(long, value_name = "URL")]
     pub opentelemetry_url: Option<String>,
 
+    /// Ask this address (http://localhost:8076) about every picture before it is stored: it is sent there with its media type, and
+    /// refused unless the answer is 2xx
+    #[arg(long, value_name = "URL")]
+    pub external_validation: Option<String>,
+
+    /// How long that may take for one picture, in seconds [default: 30]
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
+    pub external_validation_timeout: Option<i64>,
+
     /// How log lines are written: full, compact, pretty (several lines each) or json [default: full]
     #[arg(long, value_name = "FORMAT")]
     #[serde(deserialize_with = "by_name")]
@@ -359,6 +372,7 @@ impl Options {
             cache_size: env.parse(&["GLIMT_CACHE_SIZE"], parse)?,
             hot_cache: env.parse(&["GLIMT_HOT_CACHE"], parse)?,
             cache_age: env.parse(&["GLIMT_CACHE_AGE"], parse)?,
+            remote_age: env.parse(&["GLIMT_REMOTE_AGE"], parse)?,
             proxy_size: env.parse(&["GLIMT_PROXY_SIZE"], parse)?,
             request_timeout: env.parse(&["GLIMT_REQUEST_TIMEOUT"], parse)?,
             variants_per_picture: env.parse(&["GLIMT_VARIANTS_PER_PICTURE"], parse)?,
@@ -382,6 +396,8 @@ impl Options {
             metrics_addr: env.parse(&["GLIMT_METRICS_ADDR"], parse)?,
             cors_origin: env.parse(&["GLIMT_CORS_ORIGIN"], parse_list)?,
             opentelemetry_url: env.parse(&["GLIMT_OPENTELEMETRY_URL"], parse)?,
+            external_validation: env.parse(&["GLIMT_EXTERNAL_VALIDATION"], parse)?,
+            external_validation_timeout: env.parse(&["GLIMT_EXTERNAL_VALIDATION_TIMEOUT"], parse)?,
             log_format: env.parse(&["GLIMT_LOG_FORMAT"], parse)?,
             stop_timeout: env.parse(&["GLIMT_STOP_TIMEOUT"], parse)?,
         })
@@ -427,6 +443,7 @@ impl Options {
             cache_size: self.cache_size.or(lower.cache_size),
             hot_cache: self.hot_cache.or(lower.hot_cache),
             cache_age: self.cache_age.or(lower.cache_age),
+            remote_age: self.remote_age.or(lower.remote_age),
             proxy_size: self.proxy_size.or(lower.proxy_size),
             request_timeout: self.request_timeout.or(lower.request_timeout),
             variants_per_picture: self.variants_per_picture.or(lower.variants_per_picture),
@@ -449,6 +466,8 @@ impl Options {
             metrics_addr: self.metrics_addr.or(lower.metrics_addr),
             cors_origin: self.cors_origin.or(lower.cors_origin),
             opentelemetry_url: self.opentelemetry_url.or(lower.opentelemetry_url),
+            external_validation: self.external_validation.or(lower.external_validation),
+            external_validation_timeout: self.external_validation_timeout.or(lower.external_validation_timeout),
             log_format: self.log_format.or(lower.log_format),
             stop_timeout: self.stop_timeout.or(lower.stop_timeout),
         }

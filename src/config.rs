@@ -93,6 +93,8 @@ pub struct Config {
     pub hot_cache_bytes: u64,
     /// How long a variant is kept that nobody asks for; `None` is as long as there is room.
     pub cache_age: Option<Duration>,
+    /// How long a remote picture is kept that nobody asks for; `None` is for ever.
+    pub remote_age: Option<Duration>,
     /// Variants of up to half of so many pixels are made from proxies; 0: there are none.
     pub proxy_size_px: u32,
     /// Longest time a job may take.
@@ -139,6 +141,10 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// The collector that traces are sent to.
     pub opentelemetry_url: Option<Url>,
+    /// Who is asked about every picture before it is stored.
+    pub external_validation: Option<Url>,
+    /// How long that may take for one picture.
+    pub external_validation_timeout: Duration,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// Longest time a graceful stop may take.
@@ -188,6 +194,7 @@ impl Config {
             vram_budget_bytes: 1024 * MEBIBYTE,
             cache_size_bytes: 1024 * MEBIBYTE,
             cache_age: None,
+            remote_age: Some(Duration::from_secs(7 * 24 * HOUR_SECS)),
             proxy_size_px: 512,
             hot_cache_bytes: 64 * MEBIBYTE,
             request_timeout: Duration::from_secs(30),
@@ -212,6 +219,8 @@ impl Config {
             metrics_addr: None,
             cors_origins: Vec::new(),
             opentelemetry_url: None,
+            external_validation: None,
+            external_validation_timeout: Duration::from_secs(30),
             log_format: LogFormat::default(),
             stop_timeout: Duration::from_secs(20),
         }
@@ -289,6 +298,8 @@ impl Config {
             cache_age: scaled("cache-age", typed.cache_age, 0..=1_000_000, HOUR_SECS)?
                 .filter(|secs| *secs > 0)
                 .map(Duration::from_secs),
+            remote_age: scaled("remote-age", typed.remote_age, 0..=1_000_000, HOUR_SECS)?
+                .map_or(defaults.remote_age, |secs| (secs > 0).then(|| Duration::from_secs(secs))),
             request_timeout: scaled("request-timeout", typed.request_timeout, 1..=3600, 1)?
                 .map_or(defaults.request_timeout, Duration::from_secs),
             variants_per_picture: ranged("variants-per-picture", typed.variants_per_picture, 0..=1_000_000)?
@@ -316,6 +327,14 @@ impl Config {
             metrics_addr: typed.metrics_addr,
             cors_origins: cors_origins(typed.cors_origin)?,
             opentelemetry_url: typed.opentelemetry_url.map(collector).transpose()?,
+            external_validation: typed.external_validation.map(validator).transpose()?,
+            external_validation_timeout: scaled(
+                "external-validation-timeout",
+                typed.external_validation_timeout,
+                1..=3600,
+                1,
+            )?
+            .map_or(defaults.external_validation_timeout, Duration::from_secs),
             log_format: typed.log_format.unwrap_or(defaults.log_format),
             stop_timeout: scaled("stop-timeout", typed.stop_timeout, 0..=3600, 1)?
                 .map_or(defaults.stop_timeout, Duration::from_secs),
@@ -401,6 +420,19 @@ fn collector(got: String) -> Result<Url, ConfigError> {
         Err(error) => error.to_string(),
     };
     Err(ConfigError::Collector { got, cause })
+}
+
+/// The address of who is asked about pictures. As with that of a collector, a password in it would be read by others.
+fn validator(got: String) -> Result<Url, ConfigError> {
+    let cause = match Url::parse(&got) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => "it is not http or https".to_owned(),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            "it has a name or a password, which others could read".to_owned()
+        }
+        Ok(url) => return Ok(url),
+        Err(error) => error.to_string(),
+    };
+    Err(ConfigError::Validator { got, cause })
 }
 
 /// Presets by their names, which are a part of a path.

@@ -14,6 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{app::App, domain::Compat};
 
 mod auto;
+mod backgrounded;
 mod caching;
 mod cors;
 mod deadline;
@@ -29,16 +30,21 @@ mod health;
 mod hot;
 mod internal;
 mod layers;
+mod limits;
 mod metrics;
 mod openapi;
 mod original;
 mod overview;
 mod page;
 mod process;
+mod prune;
 mod request_id;
+mod source;
+mod stand_in;
 mod upload;
 mod watched;
 
+pub use backgrounded::explain;
 pub use front::{Front, Sent};
 pub use request_id::RequestId;
 
@@ -108,6 +114,8 @@ fn router(wired: Wired) -> Router {
         .merge(page)
         .route("/openapi.json", get(openapi::openapi))
         .route("/image", post(upload::upload))
+        .route("/image/backgrounded", post(backgrounded::upload))
+        .route("/image/backgrounded/claim", get(backgrounded::claim).head(layers::method_not_allowed))
         .route("/image/download", get(download::download).head(layers::method_not_allowed))
         .route("/image/original", any(original::by_query))
         .route("/image/original/{alias}", get(original::original))
@@ -123,12 +131,16 @@ fn router(wired: Wired) -> Router {
         .route("/image/blurhash", get(details::blurhash))
         .route("/internal/import", post(internal::import))
         .route("/internal/delete", post(internal::delete))
+        .route("/internal/export", post(internal::export))
         .route("/internal/hashes", get(hashes::hashes))
         .route("/internal/identifier", get(internal::identifier))
+        .route("/internal/limits", get(limits::limits))
+        .route("/internal/prune_missing", post(prune::prune_missing))
         .route("/internal/purge", post(internal::purge))
         .route("/internal/aliases", get(internal::aliases))
         .route("/internal/filename", get(internal::filename))
         .route("/internal/overview", get(overview::overview))
+        .route("/internal/set_not_found", post(stand_in::set))
         .route("/internal/variants", delete(internal::drop_variants))
         .method_not_allowed_fallback(layers::method_not_allowed)
         .fallback(layers::unknown_path)

@@ -1,7 +1,7 @@
 //! Metadata: which alias names which original, which variants it has, what is to be deleted.
 //! Every backend passes `suite`. An answer to a change is given when the change is durable, where it has to be.
 
-use crate::domain::{Alias, DeleteToken, Hash, KeptToken, Looks, VariantKey};
+use crate::domain::{Alias, DeleteToken, Hash, KeptToken, Looks, Remote, UrlKey, VariantKey};
 
 mod change;
 pub mod journal;
@@ -13,12 +13,14 @@ pub(crate) mod suite;
 
 pub use self::sled::{SledRepo, pictrs};
 pub use memory::MemoryRepo;
-pub use record::{AliasRecord, Garbage, OriginalRecord, ProxyRecord, UploadKey, VariantRecord, VariantRow};
+pub use record::{
+    AliasRecord, Garbage, OriginalRecord, ProxyRecord, RemoteRecord, UploadKey, VariantRecord, VariantRow,
+};
 
 /// What can go wrong in a repo.
 #[derive(Debug, thiserror::Error)]
 pub enum RepoError {
-    /// A name that an import brought is an alias already.
+    /// A name that an import brought is an alias already, or the address of a remote picture has this one.
     #[error("the name {0} is taken")]
     AliasTaken(Alias),
     /// A record does not read back: damage, or a newer version's data.
@@ -48,6 +50,8 @@ pub struct NewAlias {
     pub hash: Hash,
     /// Recorded when `hash` is new; ignored when it is there already.
     pub original: OriginalRecord,
+    /// Where it came from, if it is a remote picture.
+    pub remote: Option<Remote>,
 }
 
 /// What became of a request to remove an alias.
@@ -70,7 +74,8 @@ pub trait Repo: Send + Sync + 'static {
     /// Adds all of `batch` or nothing. Takes the hashes out of the garbage.
     ///
     /// # Errors
-    /// [`RepoError::AliasTaken`] when any of the names is one already, in the repo or in the batch.
+    /// [`RepoError::AliasTaken`] when any of the names is one already, in the repo or in the batch; and with the alias that it has
+    /// when that is so of the address of a remote picture.
     async fn add_aliases(&self, batch: Vec<NewAlias>) -> Result<(), RepoError>;
 
     /// What `alias` names.
@@ -140,6 +145,21 @@ pub trait Repo: Send + Sync + 'static {
 
     /// What the original looks like, if that was recorded.
     async fn looks(&self, hash: &Hash) -> Result<Option<Looks>, RepoError>;
+
+    /// What the address of a remote picture names. It goes with that alias.
+    async fn remote(&self, url: &UrlKey) -> Result<Option<RemoteRecord>, RepoError>;
+
+    /// Every remote picture whose key begins with the byte `first`, by key.
+    async fn remotes_under(&self, first: u8) -> Result<Vec<(UrlKey, RemoteRecord)>, RepoError>;
+
+    /// Notes when remote pictures were last asked for, in seconds since 1970. One that is not there stays so.
+    async fn use_remotes(&self, uses: Vec<(UrlKey, u64)>) -> Result<(), RepoError>;
+
+    /// The alias of the picture that is shown in the place of what is not there, whether or not it is there itself.
+    async fn stand_in(&self) -> Result<Option<Alias>, RepoError>;
+
+    /// Makes the picture with this alias the one that is shown in the place of what is not there, or none.
+    async fn set_stand_in(&self, alias: Option<Alias>) -> Result<(), RepoError>;
 
     /// Originals whose rows are gone and whose files wait to be deleted; at most `limit` of them, by hash, those after `after`.
     async fn garbage(&self, after: Option<Hash>, limit: usize) -> Result<Vec<Garbage>, RepoError>;

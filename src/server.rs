@@ -69,7 +69,10 @@ impl Server {
         };
         let (app, cleanup) = App::open(&config).await?;
         let upkeep = Arc::clone(&app.cache).keep_up();
-        let mut chores = vec![tokio::spawn(cleanup.run()), tokio::spawn(upkeep)];
+        let remotes = Arc::clone(&app.remotes).keep_up();
+        let backgrounded = Arc::clone(&app.backgrounded).run(http::explain);
+        let mut chores = vec![tokio::spawn(cleanup.run()), tokio::spawn(upkeep), tokio::spawn(remotes)];
+        chores.push(tokio::spawn(backgrounded));
         chores.extend(tls.iter().map(|tls| tokio::spawn(Arc::clone(tls).keep_up())));
         let patience =
             Patience { head: config.head_timeout, idle: config.keep_alive_timeout, send: config.send_timeout };
@@ -178,6 +181,7 @@ impl Server {
         }
         app.proxies.settle().await;
         app.cache.note_last_uses().await;
+        app.remotes.note_last_uses().await;
         let closed = app.repo.close().await;
         tracing::info!("stopped");
         closed

@@ -1,10 +1,13 @@
 //! Use cases: what the server does for a client, in terms of codec, pixels, store and repo. Knows no HTTP.
 
 pub mod archive;
+pub mod backgrounded;
 pub mod cache;
 pub mod check;
 pub mod cleanup;
+pub mod download;
 pub mod error;
+pub mod exports;
 pub mod fetch;
 pub mod flight;
 pub mod folder;
@@ -19,9 +22,12 @@ pub mod pictrs;
 pub mod pool;
 pub mod process;
 pub mod proxies;
+pub mod prune;
 pub mod quota;
+pub mod remotes;
 pub mod signing;
 pub mod tickets;
+pub mod validation;
 
 pub use error::ServiceError;
 

@@ -9,6 +9,7 @@ pub mod fs;
 pub mod key;
 pub mod memory;
 mod room;
+pub mod spool;
 pub mod staging;
 #[cfg(test)]
 pub(crate) mod suite;
@@ -17,6 +18,7 @@ pub mod usage;
 pub use fs::FsStore;
 pub use key::{StoreKey, VariantName};
 pub use memory::MemoryStore;
+pub use spool::Spool;
 pub use staging::{Staged, Staging, StagingError, StagingFile};
 pub use usage::{Class, Held, Usage};
 
@@ -71,6 +73,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Deletes a file that [`Self::files`] listed; fine when there is none any more.
     async fn delete_file(&self, file: &StoredFile) -> Result<(), StoreError>;
+
+    /// Fails when the files cannot be looked at.
+    async fn check(&self) -> Result<(), StoreError>;
 
     /// What there is, by class.
     fn usage(&self) -> &Usage;

@@ -53,7 +53,7 @@ fn new(alias: &str) -> NewAlias {
     let upload = UploadKey(hash(&format!("upload {name}")));
     let original = OriginalRecord { details, size_bytes: 1, created_secs: 1, upload };
     let token = token(alias).kept(&Alias::asked(alias));
-    NewAlias { alias: Alias::asked(alias), token, hash: hash(&name), original }
+    NewAlias { alias: Alias::asked(alias), token, hash: hash(&name), original, remote: None }
 }
 
 /// One line in one write: lines of several threads do not mix, and a kill cuts none.

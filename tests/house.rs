@@ -83,7 +83,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["src/http"]),
     ("re_rav1d", &["src/codec/avif"]),
     ("quick_cache", &["src/http/hot", "src/service/quota"]),
-    ("reqwest", &["src/service/fetch"]),
+    ("reqwest", &["src/service/fetch", "src/service/validation"]),
     ("resvg", &["src/codec/svg"]),
     ("rustix", &["src/sandbox", "src/service/pool", "src/store/room", "src/repo/sled/reserve"]),
     ("seccompiler", &["src/sandbox"]),

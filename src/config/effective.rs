@@ -207,6 +207,7 @@ impl Config {
             cache_size: whole(self.cache_size_bytes / MEBIBYTE),
             hot_cache: whole(self.hot_cache_bytes / MEBIBYTE),
             cache_age: whole(self.cache_age.unwrap_or_default().as_secs() / HOUR_SECS),
+            remote_age: whole(self.remote_age.unwrap_or_default().as_secs() / HOUR_SECS),
             proxy_size: whole(self.proxy_size_px),
             request_timeout: secs(self.request_timeout),
             variants_per_picture: whole(self.variants_per_picture),
@@ -229,6 +230,8 @@ impl Config {
             metrics_addr: self.metrics_addr,
             cors_origin: Some(self.cors_origins.clone()),
             opentelemetry_url: self.opentelemetry_url.as_ref().map(ToString::to_string),
+            external_validation: self.external_validation.as_ref().map(ToString::to_string),
+            external_validation_timeout: secs(self.external_validation_timeout),
             log_format: Some(self.log_format),
             stop_timeout: secs(self.stop_timeout),
         }

@@ -52,6 +52,14 @@ pub enum ConfigError {
         /// What is wrong with it.
         cause: String,
     },
+    /// No address of who is asked about pictures.
+    #[error("external-validation cannot be used, it must be an address as http://localhost:8076: {cause}")]
+    Validator {
+        /// What was given, which may have a password in it.
+        got: String,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// A name or a password in the address of a collector.
     #[error("opentelemetry-url has a name or a password: give OTEL_EXPORTER_OTLP_HEADERS in the environment instead")]
     CollectorSecret,

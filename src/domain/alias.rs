@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::format::Format;
+use super::{compat::Compat, format::Format};
 
 /// Letters and digits: what aliases and delete tokens are made of.
 pub(super) const ALPHABET: [char; 62] = [
@@ -23,6 +23,15 @@ pub const MAX_BYTES: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Alias(String);
+
+/// A new random UUID of version 4.
+pub(super) fn uuid() -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digits = nanoid::nanoid!(30, &DIGITS);
+    let variant = nanoid::nanoid!(1, &['8', '9', 'a', 'b']);
+    let [a, b, c, d, e] = [&digits[..8], &digits[8..12], &digits[12..15], &digits[15..18], &digits[18..]];
+    format!("{a}-{b}-4{c}-{variant}{d}-{e}")
+}
 
 /// Why a name cannot be an alias.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,17 +60,28 @@ impl Alias {
     /// refused by the repo rather than looked for.
     #[must_use]
     pub fn generate(format: Format) -> Self {
-        Self(format!("{}.{}", nanoid::nanoid!(LENGTH, &ALPHABET), format.extension()))
+        Self::of_stem(&Self::stem(Compat::V02), format)
     }
 
     /// A new random alias as pict-rs 0.5 gives them: a UUID of version 4, and the extension of the stored `format`.
     #[must_use]
     pub fn generate_uuid(format: Format) -> Self {
-        const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-        let digits = nanoid::nanoid!(30, &DIGITS);
-        let variant = nanoid::nanoid!(1, &['8', '9', 'a', 'b']);
-        let [a, b, c, d, e] = [&digits[..8], &digits[8..12], &digits[12..15], &digits[15..18], &digits[18..]];
-        Self(format!("{a}-{b}-4{c}-{variant}{d}-{e}.{}", format.extension()))
+        Self::of_stem(&Self::stem(Compat::V05), format)
+    }
+
+    /// What stands in front of the extension of a new random alias, as this version gives them.
+    #[must_use]
+    pub fn stem(compat: Compat) -> String {
+        match compat {
+            Compat::V02 => nanoid::nanoid!(LENGTH, &ALPHABET),
+            Compat::V05 => uuid(),
+        }
+    }
+
+    /// The alias of a picture that is stored in this format.
+    #[must_use]
+    pub fn of_stem(stem: &str, format: Format) -> Self {
+        Self(format!("{stem}.{}", format.extension()))
     }
 
     /// The name an import brought, checked: a base name without separators, control characters or a

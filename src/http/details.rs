@@ -9,8 +9,9 @@ use super::{
     Wired,
     error::{ApiError, Problem},
     extract::{Pairs, Params},
-    openapi::{SourceQuery, StepsQuery},
+    openapi::{OneQuery, SourceQuery, StepsQuery},
     process,
+    source::Source,
 };
 use crate::{
     domain::{Alias, Compat, Details as Facts, Looks},
@@ -109,12 +110,12 @@ pub(super) async fn original(State(wired): State<Wired>, Params(alias): Params<S
     get,
     path = "/image/details/original",
     tag = "details",
-    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    params(OneQuery),
     responses((status = 200, body = Details, description = "what is known"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
 )]
 pub(super) async fn by_query(State(wired): State<Wired>, query: Pairs<'static>) -> Result<Response, ApiError> {
-    let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
-    of_original(&wired, &Alias::asked(alias)).await
+    let source = Source::of(&query).ok_or_else(|| ApiError::missing_parameter("alias or proxy"))?;
+    of_original(&wired, &source.find(&wired.app).await?).await
 }
 
 async fn of_original(wired: &Wired, alias: &Alias) -> Result<Response, ApiError> {
@@ -153,8 +154,8 @@ pub(super) async fn variant(
     let unknown = || ApiError::unknown_path(&format!("/image/details/{name}"));
     let extension = name.strip_prefix("process.").ok_or_else(unknown)?;
     let app = &wired.app;
-    let source = process::source(&query).ok_or_else(ApiError::missing_src)?;
-    let original: Original = app.originals.by_alias(&Alias::asked(source)).await?;
+    let source = Source::of_variant(&query).ok_or_else(ApiError::missing_src)?;
+    let original: Original = app.originals.by_alias(&source.find(app).await?).await?;
     let variant = process::asked(extension, &query, &app.rules)?;
     let deadline = app.pool.deadline();
     let Some(found) = app.process.described(&original, &variant, deadline).await? else {
@@ -189,14 +190,15 @@ pub(super) struct Blurhash {
     get,
     path = "/image/blurhash",
     tag = "details",
-    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    params(OneQuery),
     responses((status = 200, body = Blurhash, description = "what it looks like"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
 )]
 pub(super) async fn blurhash(State(wired): State<Wired>, query: Pairs<'static>) -> Result<Json<Blurhash>, ApiError> {
     let app = &wired.app;
-    let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
+    let source = Source::of(&query).ok_or_else(|| ApiError::missing_parameter("alias or proxy"))?;
+    let alias = source.fetch(app).await?;
     let deadline = app.pool.deadline();
-    let original = app.originals.by_alias(&Alias::asked(alias)).await?;
+    let original = app.originals.by_alias(&alias).await?;
     let Looks { blurhash, .. } = app.looking.of(&original, deadline).await?;
     Ok(Json(Blurhash { blurhash, msg: "ok" }))
 }
@@ -226,7 +228,7 @@ fn hex([red, green, blue]: [u8; 3]) -> String {
 }
 
 /// Seconds since 1970 as `2026-11-28T19:30:00Z`.
-fn rfc3339(secs: u64) -> String {
+pub(super) fn rfc3339(secs: u64) -> String {
     let time = i64::try_from(secs).ok().and_then(|secs| OffsetDateTime::from_unix_timestamp(secs).ok());
     time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }

@@ -47,15 +47,21 @@ impl Device {
     }
 }
 
-/// The process runs and answers.
+/// The process runs and answers, and its metadata and its files can be read.
 #[utoipa::path(
     get,
     path = "/healthz",
     tag = "operations",
     responses((status = 200, body = Message, description = "it lives"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
 )]
-pub(super) async fn healthz() -> Json<Message> {
-    Json(Message { msg: "ok" })
+pub(super) async fn healthz(State(app): State<Arc<App>>) -> Result<Json<Message>, ApiError> {
+    if !app.repo.is_ready() {
+        return Err(ApiError::not_ready());
+    }
+    // Any row and any file would do.
+    app.repo.stand_in().await?;
+    app.store.check().await?;
+    Ok(Json(Message { msg: "ok" }))
 }
 
 /// The metadata store accepts changes. The engine is named as it was chosen, and whether its device is there; when it is

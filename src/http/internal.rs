@@ -13,15 +13,17 @@ use utoipa::ToSchema;
 
 use super::{
     Wired,
+    details::rfc3339,
     error::{ApiError, Problem},
     extract::Pairs,
-    openapi::{LimitsQuery, StepsQuery},
+    openapi::{LimitsQuery, OneQuery, StepsQuery},
+    source::Source,
     upload::{Message, Names, UploadForm, Uploaded, created, receive},
 };
 use crate::{
     app::App,
     domain::Alias,
-    service::{ingest::Rules, originals::Named},
+    service::{ingest::Rules, now_secs, originals::Named},
 };
 
 /// Aliases of a picture. The keys stand in alphabetical order, as everywhere.
@@ -45,6 +47,30 @@ pub(super) struct Filename {
 pub(super) struct Identifier {
     identifier: String,
     msg: &'static str,
+}
+
+/// Where a copy of the metadata lies.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Exported {
+    /// A folder, below the data directory.
+    #[schema(example = "exports/2026-11-29T14-05-09Z")]
+    export: String,
+    msg: &'static str,
+}
+
+/// Writes a copy of the metadata into a new folder of the data directory, which `glimt import` reads.
+#[utoipa::path(
+    post,
+    path = "/internal/export",
+    tag = "internal",
+    responses((status = 201, body = Exported, description = "it is on the disk"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
+    security(("api_key" = []))
+)]
+pub(super) async fn export(State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Exported>), ApiError> {
+    // Colons cannot stand in a name everywhere.
+    let name = rfc3339(now_secs()).replace(':', "-");
+    app.exports.make(&name).await?;
+    Ok((StatusCode::CREATED, Json(Exported { export: format!("exports/{name}"), msg: "ok" })))
 }
 
 /// Takes pictures in under the names that they bring.
@@ -73,12 +99,12 @@ pub(super) async fn import(
     post,
     path = "/internal/purge",
     tag = "internal",
-    params(("file" = Option<String>, Query, description = "the name of the stored file"), ("alias" = Option<String>, Query, description = "or a name of the picture")),
+    params(("file" = Option<String>, Query, description = "the name of the stored file"), ("alias" = Option<String>, Query, description = "or a name of the picture"), ("proxy" = Option<String>, Query, description = "or the address of a remote picture", pattern = "^https?://[^/?#]+")),
     responses((status = 200, body = Aliases, description = "gone, with these names"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
     security(("api_key" = []))
 )]
 pub(super) async fn purge(State(app): State<Arc<App>>, query: Pairs<'static>) -> Result<Json<Aliases>, ApiError> {
-    let aliases = app.originals.purge(&named(&query)?).await?;
+    let aliases = app.originals.purge(&named(&app, &query).await?).await?;
     Ok(Json(Aliases { aliases, msg: "ok" }))
 }
 
@@ -87,12 +113,12 @@ pub(super) async fn purge(State(app): State<Arc<App>>, query: Pairs<'static>) ->
     get,
     path = "/internal/aliases",
     tag = "internal",
-    params(("file" = Option<String>, Query, description = "the name of the stored file"), ("alias" = Option<String>, Query, description = "or a name of the picture")),
+    params(("file" = Option<String>, Query, description = "the name of the stored file"), ("alias" = Option<String>, Query, description = "or a name of the picture"), ("proxy" = Option<String>, Query, description = "or the address of a remote picture", pattern = "^https?://[^/?#]+")),
     responses((status = 200, body = Aliases, description = "its names"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
     security(("api_key" = []))
 )]
 pub(super) async fn aliases(State(app): State<Arc<App>>, query: Pairs<'static>) -> Result<Json<Aliases>, ApiError> {
-    let aliases = app.originals.aliases(&named(&query)?).await?;
+    let aliases = app.originals.aliases(&named(&app, &query).await?).await?;
     Ok(Json(Aliases { aliases, msg: "ok" }))
 }
 
@@ -101,13 +127,13 @@ pub(super) async fn aliases(State(app): State<Arc<App>>, query: Pairs<'static>) 
     get,
     path = "/internal/filename",
     tag = "internal",
-    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    params(OneQuery),
     responses((status = 200, body = Filename, description = "the name of the stored file"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
     security(("api_key" = []))
 )]
 pub(super) async fn filename(State(app): State<Arc<App>>, query: Pairs<'static>) -> Result<Json<Filename>, ApiError> {
-    let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
-    let original = app.originals.by_alias(&Alias::asked(alias)).await?;
+    let alias = source(&query)?.find(&app).await?;
+    let original = app.originals.by_alias(&alias).await?;
     Ok(Json(Filename { filename: original.filename(), msg: "ok" }))
 }
 
@@ -116,13 +142,13 @@ pub(super) async fn filename(State(app): State<Arc<App>>, query: Pairs<'static>)
     post,
     path = "/internal/delete",
     tag = "internal",
-    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    params(OneQuery),
     responses((status = 200, body = Message, description = "gone"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
     security(("api_key" = []))
 )]
 pub(super) async fn delete(State(app): State<Arc<App>>, query: Pairs<'static>) -> Result<Json<Message>, ApiError> {
-    let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
-    app.originals.drop_alias(&Alias::asked(alias)).await?;
+    let alias = source(&query)?.find(&app).await?;
+    app.originals.drop_alias(&alias).await?;
     Ok(Json(Message { msg: "ok" }))
 }
 
@@ -131,7 +157,7 @@ pub(super) async fn delete(State(app): State<Arc<App>>, query: Pairs<'static>) -
     get,
     path = "/internal/identifier",
     tag = "internal",
-    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    params(OneQuery),
     responses((status = 200, body = Identifier, description = "where its file lies"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
     security(("api_key" = []))
 )]
@@ -139,8 +165,8 @@ pub(super) async fn identifier(
     State(app): State<Arc<App>>,
     query: Pairs<'static>,
 ) -> Result<Json<Identifier>, ApiError> {
-    let alias = query.last("alias").ok_or_else(|| ApiError::missing_parameter("alias"))?;
-    let original = app.originals.by_alias(&Alias::asked(alias)).await?;
+    let alias = source(&query)?.find(&app).await?;
+    let original = app.originals.by_alias(&alias).await?;
     Ok(Json(Identifier { identifier: original.key().to_string(), msg: "ok" }))
 }
 
@@ -158,11 +184,15 @@ pub(super) async fn drop_variants(State(wired): State<Wired>) -> Result<StatusCo
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The picture that `file` names, or `alias` where there is no `file`.
-fn named(query: &Pairs<'_>) -> Result<Named, ApiError> {
-    match (query.last("file"), query.last("alias")) {
-        (Some(file), _) => Ok(Named::File(file.to_owned())),
-        (None, Some(alias)) => Ok(Named::Alias(Alias::asked(alias))),
-        (None, None) => Err(ApiError::missing_parameter("file or alias")),
+/// The picture that `file` names, or `alias` or `proxy` where there is no `file`.
+async fn named(app: &App, query: &Pairs<'_>) -> Result<Named, ApiError> {
+    if let Some(file) = query.last("file") {
+        return Ok(Named::File(file.to_owned()));
     }
+    let source = Source::of(query).ok_or_else(|| ApiError::missing_parameter("file or alias"))?;
+    Ok(Named::Alias(source.find(app).await?))
+}
+
+fn source<'q>(query: &'q Pairs<'_>) -> Result<Source<'q>, ApiError> {
+    Source::of(query).ok_or_else(|| ApiError::missing_parameter("alias"))
 }

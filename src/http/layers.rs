@@ -160,7 +160,13 @@ pub(super) async fn read_only(State(app): State<Arc<App>>, request: Request<Body
 /// Whether a request is for what changes which pictures there are. Variants are none: they can be made again.
 fn changes(method: &Method, path: &str) -> bool {
     match path {
-        "/image" | "/internal/import" | "/internal/purge" | "/internal/delete" => *method == Method::POST,
+        "/image"
+        | "/image/backgrounded"
+        | "/internal/import"
+        | "/internal/purge"
+        | "/internal/delete"
+        | "/internal/prune_missing"
+        | "/internal/set_not_found" => *method == Method::POST,
         "/image/download" => *method == Method::GET,
         path if path.starts_with("/image/delete/") => matches!(*method, Method::GET | Method::DELETE),
         _ => false,
@@ -186,8 +192,15 @@ pub(super) async fn unknown_path(request: Request<Body>) -> ApiError {
 /// The answer for a method that the path does not take; `Allow` names those it does.
 pub(super) async fn method_not_allowed(request: Request<Body>) -> Response {
     let allow = match request.uri().path() {
-        "/image" | "/internal/import" | "/internal/purge" | "/internal/delete" => "POST",
-        "/image/download" => "GET",
+        "/image"
+        | "/image/backgrounded"
+        | "/internal/import"
+        | "/internal/purge"
+        | "/internal/delete"
+        | "/internal/export"
+        | "/internal/prune_missing"
+        | "/internal/set_not_found" => "POST",
+        "/image/download" | "/image/backgrounded/claim" => "GET",
         "/internal/variants" => "DELETE",
         path if path.starts_with("/image/delete/") => "DELETE, GET",
         _ => "GET, HEAD",
@@ -216,6 +229,9 @@ mod tests {
             ("POST", "/internal/import"),
             ("POST", "/internal/purge"),
             ("POST", "/internal/delete"),
+            ("POST", "/image/backgrounded"),
+            ("POST", "/internal/prune_missing"),
+            ("POST", "/internal/set_not_found"),
         ] {
             assert!(changes(&method.parse().unwrap(), path), "{method} {path}");
             assert!(!changes(&Method::HEAD, path), "{path}");

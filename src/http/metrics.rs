@@ -76,7 +76,7 @@ pub(super) struct Scrape {
     pub(super) in_flight: usize,
     /// Tasks that tokio has.
     tasks: usize,
-    pub(super) gates: [GateStats; 3],
+    pub(super) gates: [GateStats; 4],
     pub(super) pool: PoolStats,
     /// Variants refused because of their picture, and because of all.
     pub(super) quota: [u64; 2],
@@ -126,7 +126,8 @@ impl Scrape {
             computed: engines.computed(),
             in_flight: pool.in_flight(),
             tasks: Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks()),
-            gates: [&app.gates.connections, &app.gates.requests, &app.gates.uploads].map(|gate| gate.stats()),
+            gates: [&app.gates.connections, &app.gates.requests, &app.gates.uploads, &app.gates.backgrounded]
+                .map(|gate| gate.stats()),
             pool: pool.stats(),
             quota: app.process.refused(),
             given_up: pool.given_up(),
@@ -341,7 +342,7 @@ mod tests {
             computed: Duration::from_millis(1500),
             in_flight: 14,
             tasks: 17,
-            gates: [(Gate::Connections, 40), (Gate::Requests, 50), (Gate::Uploads, 60)]
+            gates: [(Gate::Connections, 40), (Gate::Requests, 50), (Gate::Uploads, 60), (Gate::Backgrounded, 65)]
                 .map(|(gate, first)| stats(gate, first)),
             pool: PoolStats {
                 queue: stats(Gate::Queue, 70),

@@ -12,19 +12,38 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use super::{delete, details, download, hashes, health, internal, metrics, original, overview, process, upload};
+use super::{
+    backgrounded, delete, details, download, hashes, health, internal, limits, metrics, original, overview, process,
+    prune, stand_in, upload,
+};
 
-/// Which picture a variant is of.
+/// Which picture is meant: one of the two is to be there.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it says what a query may have; its pairs are read in their order")]
+pub(super) struct OneQuery {
+    /// The name of the picture.
+    #[param(example = "lkWZDRvugm.jpg")]
+    alias: Option<String>,
+    /// In its place, the address of a picture of another host.
+    #[param(pattern = "^https?://[^/?#]+", example = "https://example.org/a.jpg")]
+    proxy: Option<String>,
+}
+
+/// Which picture a variant is of: one of these is to be there.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it says what a query may have; its pairs are read in their order")]
 pub(super) struct SourceQuery {
     /// The name of the picture.
     #[param(example = "lkWZDRvugm.jpg")]
-    src: String,
+    src: Option<String>,
     /// The same, as pict-rs 0.5 has it; not looked at where there is a `src`.
     #[param(example = "lkWZDRvugm.jpg")]
     alias: Option<String>,
+    /// The address of a picture of another host, where there is neither.
+    #[param(pattern = "^https?://[^/?#]+", example = "https://example.org/a.jpg")]
+    proxy: Option<String>,
 }
 
 /// What the pictures of an upload have to keep, each on top of the server's own limits.
@@ -131,6 +150,9 @@ impl Modify for Key {
     paths(
         upload::upload,
         download::download,
+        backgrounded::upload,
+        backgrounded::claim,
+        backgrounded::process,
         original::original,
         original::by_query,
         process::process,
@@ -148,6 +170,10 @@ impl Modify for Key {
         internal::purge,
         internal::delete,
         internal::identifier,
+        internal::export,
+        limits::limits,
+        prune::prune_missing,
+        stand_in::set,
         hashes::hashes,
         internal::aliases,
         internal::filename,
@@ -195,7 +221,7 @@ mod tests {
             let parameters = api["paths"][path]["get"]["parameters"].as_array().unwrap();
             let mut named: Vec<&str> = parameters.iter().map(|one| one["name"].as_str().unwrap()).collect();
             let mut wanted: Vec<&str> =
-                Filter::NAMES.into_iter().chain(Asked::PARAMETERS).chain(["src", "alias", "ext"]).collect();
+                Filter::NAMES.into_iter().chain(Asked::PARAMETERS).chain(["src", "alias", "proxy", "ext"]).collect();
             named.sort_unstable();
             wanted.sort_unstable();
             assert_eq!(named, wanted, "{path}");

@@ -14,6 +14,9 @@ use super::{
     extract::{Pairs, Params},
     hot::{Key, part},
     layers::not_allowed,
+    openapi::OneQuery,
+    source::Source,
+    stand_in,
 };
 use crate::{
     domain::{Alias, Compat, VariantKey},
@@ -31,11 +34,11 @@ const UNCHANGED: &str = "original";
 pub(super) fn key(uri: &Uri) -> Option<Key> {
     let alias = uri.path().strip_prefix("/image/original/")?;
     let is_plain = !alias.is_empty() && !alias.contains(['%', '/']);
-    is_plain.then(|| key_of(alias))
+    is_plain.then(|| key_of(Alias::asked(alias)))
 }
 
-fn key_of(alias: &str) -> Key {
-    (Alias::asked(alias), VariantKey::stored(UNCHANGED))
+fn key_of(alias: Alias) -> Key {
+    (alias, VariantKey::stored(UNCHANGED))
 }
 
 /// Serves the stored bytes.
@@ -52,15 +55,16 @@ pub(super) async fn original(
     Params(alias): Params<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    named(&wired, &method, &headers, &alias).await
+    named_or_instead(&wired, &method, &headers, Alias::asked(&alias)).await
 }
 
-/// The same where the alias stands in the query, as in pict-rs 0.5.
+/// The same where the alias stands in the query, as in pict-rs 0.5; or the address of a picture of another host, which `GET` fetches if it
+/// is not here yet.
 #[utoipa::path(
     get,
     path = "/image/original",
     tag = "pictures",
-    params(("alias" = String, Query, description = "the name of a picture", example = "lkWZDRvugm.jpg")),
+    params(OneQuery),
     responses((status = 200, content_type = "image/*", body = Vec<u8>, description = "the stored picture"), (status = 206, content_type = "image/*", body = Vec<u8>, description = "a range of it"), (status = 304, description = "as the client has it"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value"))
 )]
 pub(super) async fn by_query(
@@ -69,20 +73,32 @@ pub(super) async fn by_query(
     query: Pairs<'static>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let alias = query.last("alias");
-    if alias.is_none() && wired.app.rules.compat == Compat::V02 {
+    let source = Source::of(&query);
+    if source.is_none() && wired.app.rules.compat == Compat::V02 {
         // To 0.2 this path is none, by whatever method.
         return Err(ApiError::unknown_path("/image/original"));
     }
     if !matches!(method, Method::GET | Method::HEAD) {
         return Ok(not_allowed(&method, "GET, HEAD"));
     }
-    let alias = alias.ok_or_else(|| ApiError::missing_parameter("alias"))?;
-    named(&wired, &method, &headers, alias).await
+    let source = source.ok_or_else(|| ApiError::missing_parameter("alias or proxy"))?;
+    let alias = if method == Method::HEAD { source.find(&wired.app).await? } else { source.fetch(&wired.app).await? };
+    named_or_instead(&wired, &method, &headers, alias).await
+}
+
+/// The picture of this name, or what is shown in its place.
+async fn named_or_instead(
+    wired: &Wired,
+    method: &Method,
+    headers: &HeaderMap,
+    alias: Alias,
+) -> Result<Response, ApiError> {
+    let answered = named(wired, method, headers, alias).await;
+    stand_in::instead(wired, headers, answered, async |alias, plain| named(wired, method, &plain, alias).await).await
 }
 
 /// The picture of this name.
-async fn named(wired: &Wired, method: &Method, headers: &HeaderMap, alias: &str) -> Result<Response, ApiError> {
+async fn named(wired: &Wired, method: &Method, headers: &HeaderMap, alias: Alias) -> Result<Response, ApiError> {
     let key = key_of(alias);
     if let Some(copy) = wired.hot.get(&key, |_| {}) {
         return copy.answer(method, headers).await;

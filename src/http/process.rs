@@ -10,7 +10,7 @@ use axum::{
 };
 
 use super::{
-    Wired, auto,
+    Wired, auto, backgrounded,
     caching::{Representation, answer, passing},
     error::{ApiError, Problem},
     extract::{Pairs, Params},
@@ -18,6 +18,8 @@ use super::{
     layers::not_allowed,
     openapi::{SourceQuery, StepsQuery},
     original,
+    source::Source,
+    stand_in,
 };
 use crate::{
     app::Rules,
@@ -52,7 +54,7 @@ fn format(extension: &str) -> Result<OutputFormat, ServiceError> {
 }
 
 /// Whether this may be made at all: where that is restricted, what a preset makes, and what is signed.
-fn permit(uri: &Uri, query: &Pairs<'_>, extension: &str, rules: &Rules) -> Result<(), ApiError> {
+pub(super) fn permit(uri: &Uri, query: &Pairs<'_>, extension: &str, rules: &Rules) -> Result<(), ApiError> {
     if !rules.only_presets && !rules.require_signature {
         return Ok(());
     }
@@ -72,7 +74,7 @@ fn permit(uri: &Uri, query: &Pairs<'_>, extension: &str, rules: &Rules) -> Resul
 }
 
 /// The name of the picture that a variant is asked for of: `src`, or what pict-rs 0.5 has for it.
-pub(super) fn source<'q>(query: &'q Pairs<'_>) -> Option<&'q str> {
+fn source<'q>(query: &'q Pairs<'_>) -> Option<&'q str> {
     query.last("src").or_else(|| query.last("alias"))
 }
 
@@ -114,24 +116,40 @@ pub(super) async fn process(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Params(name) = name?;
+    if let Some(extension) = name.strip_prefix("process_backgrounded.") {
+        if method != Method::GET {
+            return Ok(not_allowed(&method, "GET"));
+        }
+        return backgrounded::process(&wired.app, &uri, extension, &query).await;
+    }
     let Some(extension) = name.strip_prefix("process.") else {
         return Err(ApiError::unknown_path(&format!("/image/{name}")));
     };
     if !matches!(method, Method::GET | Method::HEAD) {
         return Ok(not_allowed(&method, "GET, HEAD"));
     }
-    let src = source(&query).ok_or_else(ApiError::missing_src)?;
-    permit(&uri, &query, extension, &wired.app.rules)?;
-    let (alias, rules) = (Alias::asked(src), &wired.app.rules);
+    let source = Source::of_variant(&query).ok_or_else(ApiError::missing_src)?;
+    let rules = &wired.app.rules;
+    permit(&uri, &query, extension, rules)?;
     let wanted = if extension == auto::EXTENSION {
         wishes(&query, rules).map(|asked| (asked, None))
     } else {
         format(extension).and_then(|format| Ok((wishes(&query, rules)?, Some(format))))
     };
     match wanted {
-        Ok((asked, format)) => variant(&wired, &method, &headers, alias, (&asked, format)).await,
+        Ok((asked, format)) => {
+            // Whatever can be said before is: nothing is fetched for what cannot be made.
+            if let (Source::Remote(_), Some(format)) = (source, format) {
+                asked.variant(format).map_err(ServiceError::from)?;
+            }
+            let app = &wired.app;
+            let alias = if method == Method::HEAD { source.find(app).await? } else { source.fetch(app).await? };
+            variant_or_instead(&wired, &method, &headers, alias, (&asked, format)).await
+        }
         Err(error) => {
-            wired.app.originals.by_alias(&alias).await?;
+            if let Source::Alias(alias) = source {
+                wired.app.originals.by_alias(&Alias::asked(alias)).await?;
+            }
             Err(error.into())
         }
     }
@@ -153,7 +171,20 @@ pub(super) async fn preset(
 ) -> Result<Response, ApiError> {
     let presets = &wired.app.rules.presets;
     let preset = presets.get(&name).ok_or_else(|| ApiError::unknown_preset(&name, presets.keys()))?;
-    variant(&wired, &method, &headers, Alias::asked(&file), (preset.asked(), preset.format())).await
+    variant_or_instead(&wired, &method, &headers, Alias::asked(&file), (preset.asked(), preset.format())).await
+}
+
+/// Serves a variant of the picture, or of the one that is shown in its place.
+async fn variant_or_instead(
+    wired: &Wired,
+    method: &Method,
+    headers: &HeaderMap,
+    alias: Alias,
+    (asked, format): (&Asked, Option<OutputFormat>),
+) -> Result<Response, ApiError> {
+    let answered = variant(wired, method, headers, alias, (asked, format)).await;
+    let serve = async |alias, plain: HeaderMap| variant(wired, method, &plain, alias, (asked, format)).await;
+    stand_in::instead(wired, headers, answered, serve).await
 }
 
 /// Serves a variant in a format, or in the one that is chosen for this client.

@@ -26,6 +26,7 @@ use crate::{
         ingest::{Named, Prepared, Rules},
         pool::Class,
     },
+    store::Staged,
 };
 
 /// Files in one form.
@@ -70,6 +71,11 @@ struct UploadedFile {
 
 /// `201` with the names and tokens, in order.
 pub(super) fn created(named: Vec<Named>) -> (StatusCode, Json<Uploaded>) {
+    (StatusCode::CREATED, Json(told(named)))
+}
+
+/// What is told of pictures that are stored.
+pub(super) fn told(named: Vec<Named>) -> Uploaded {
     let files = named
         .into_iter()
         .map(|one| UploadedFile {
@@ -78,7 +84,7 @@ pub(super) fn created(named: Vec<Named>) -> (StatusCode, Json<Uploaded>) {
             file: one.alias,
         })
         .collect();
-    (StatusCode::CREATED, Json(Uploaded { files, msg: "ok" }))
+    Uploaded { files, msg: "ok" }
 }
 
 /// Uploads 1 to 10 pictures. Steps in the query are done to each before it is stored; the whitelist is for variants, and not heeded here.
@@ -128,8 +134,83 @@ pub(super) enum Names {
     Brought,
 }
 
-/// Receives a form and prepares each of its files as soon as it is complete. When one fails, all are dropped, and the
-/// rest of the body is read and thrown away for a while so that the client gets to read the answer. The pass is to be held until they are named.
+/// A form that comes in. When something about it fails, the rest of the body is read and thrown away for a while so that the client gets to
+/// read the answer.
+pub(super) struct Incoming<'a> {
+    app: &'a App,
+    form: Form,
+    names: Names,
+    /// Files that came so far.
+    files: usize,
+    pass: Pass,
+}
+
+impl<'a> Incoming<'a> {
+    /// Begins to receive one, and reads from the query what is asked of its pictures.
+    ///
+    /// # Errors
+    /// Of the query, the head and the gates; the body is thrown away then.
+    pub(super) fn open(
+        app: &'a App,
+        query: &Pairs<'_>,
+        headers: &HeaderMap,
+        body: Body,
+        names: Names,
+    ) -> Result<(Self, Terms), ApiError> {
+        let entered = terms(query, &[]).and_then(|terms| Ok((terms, enter(app)?)));
+        let (terms, pass) = match entered {
+            Ok(entered) => entered,
+            Err(refusal) => {
+                form::turn_away(headers, body);
+                return Err(refusal);
+            }
+        };
+        let form = Form::new(headers, body, MAX_FILES as u64, app.rules.max_file_size_bytes, app.rules.body_patience)?;
+        Ok((Self { app, form, names, files: 0, pass }, terms))
+    }
+
+    /// The next file, staged, and the name that it brings.
+    ///
+    /// # Errors
+    /// Of the form; when it has too many files, or none.
+    pub(super) async fn next(&mut self) -> Result<Option<(Staged, Option<Alias>)>, ApiError> {
+        while let Some(mut part) = self.form.next_part().await? {
+            if part.name() != Some(FILES) {
+                while self.form.chunk(&mut part).await?.is_some() {}
+                continue;
+            }
+            if self.files == MAX_FILES {
+                return Err(ApiError::too_many_files(MAX_FILES));
+            }
+            self.files += 1;
+            let alias = match self.names {
+                Names::Given => None,
+                Names::Brought => Some(Alias::parse_import(part.file_name().unwrap_or_default())?),
+            };
+            let mut writer = self.app.ingest.begin().await?;
+            while let Some(chunk) = self.form.chunk(&mut part).await? {
+                writer.write(&chunk).await?;
+            }
+            drop(part);
+            return Ok(Some((writer.finish().await?, alias)));
+        }
+        if self.files == 0 { Err(ApiError::no_files(FILES)) } else { Ok(None) }
+    }
+
+    /// Ends with what came of it, and the pass, to be held until all is stored.
+    ///
+    /// # Errors
+    /// The same as came of it.
+    pub(super) fn end<T>(self, received: Result<T, ApiError>) -> Result<(T, Pass), ApiError> {
+        if received.is_err() {
+            self.form.linger();
+        }
+        Ok((received?, self.pass))
+    }
+}
+
+/// Receives a form and prepares each of its files as soon as it is complete. When one fails, all are dropped. The pass is to be held until they are
+/// named.
 pub(super) async fn receive(
     app: &App,
     query: &Pairs<'_>,
@@ -137,48 +218,15 @@ pub(super) async fn receive(
     body: Body,
     (rules, names): (Rules, Names),
 ) -> Result<(Vec<Prepared>, Pass), ApiError> {
-    let entered = terms(query, &[]).and_then(|terms| Ok((terms, enter(app)?)));
-    let (terms, pass) = match entered {
-        Ok(entered) => entered,
-        Err(refusal) => {
-            form::turn_away(headers, body);
-            return Err(refusal);
-        }
-    };
-    let mut form = Form::new(headers, body, MAX_FILES as u64, app.rules.max_file_size_bytes, app.rules.body_patience)?;
-    let received = receive_files(app, &mut form, (rules, &terms), names).await;
-    if received.is_err() {
-        form.linger();
-    }
-    Ok((received?, pass))
+    let (mut incoming, terms) = Incoming::open(app, query, headers, body, names)?;
+    let received = prepare(&mut incoming, rules, &terms).await;
+    incoming.end(received)
 }
 
-async fn receive_files(
-    app: &App,
-    form: &mut Form,
-    (rules, terms): (Rules, &Terms),
-    names: Names,
-) -> Result<Vec<Prepared>, ApiError> {
+async fn prepare(incoming: &mut Incoming<'_>, rules: Rules, terms: &Terms) -> Result<Vec<Prepared>, ApiError> {
     let mut prepared = Vec::new();
-    while let Some(mut part) = form.next_part().await? {
-        if part.name() != Some(FILES) {
-            while form.chunk(&mut part).await?.is_some() {}
-            continue;
-        }
-        if prepared.len() == MAX_FILES {
-            return Err(ApiError::too_many_files(MAX_FILES));
-        }
-        let alias = match names {
-            Names::Given => None,
-            Names::Brought => Some(Alias::parse_import(part.file_name().unwrap_or_default())?),
-        };
-        let mut writer = app.ingest.begin().await?;
-        while let Some(chunk) = form.chunk(&mut part).await? {
-            writer.write(&chunk).await?;
-        }
-        drop(part);
-        let staged = writer.finish().await?;
-        prepared.push(app.ingest.prepare_under(staged, alias, rules, terms).await?);
+    while let Some((staged, alias)) = incoming.next().await? {
+        prepared.push(incoming.app.ingest.prepare_under(staged, alias, rules, terms).await?);
     }
-    if prepared.is_empty() { Err(ApiError::no_files(FILES)) } else { Ok(prepared) }
+    Ok(prepared)
 }

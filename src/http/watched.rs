@@ -64,8 +64,9 @@ impl Route {
         }
         match path.strip_prefix("image") {
             Some("") => Self::Upload,
+            Some("/backgrounded") => Self::Upload,
             Some("/download") => Self::Download,
-            Some(rest) if rest.starts_with("/process.") => Self::Process,
+            Some(rest) if rest.starts_with("/process.") || rest.starts_with("/process_backgrounded.") => Self::Process,
             Some(rest) if rest == "/original" || rest.starts_with("/original/") => Self::Original,
             Some(rest) if rest.starts_with("/delete/") => Self::Delete,
             Some(_) | None => Self::Other,

@@ -26,6 +26,11 @@ pub(super) enum Change {
     },
     /// An original went with all its rows; its files are garbage.
     Gone(Garbage),
+    /// Another picture is shown in the place of what is not there, or none.
+    StandIn {
+        /// Its alias.
+        alias: Option<Alias>,
+    },
     /// The files of a piece of garbage are deleted.
     Forget {
         /// The original that was.

@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{
-    AliasRecord, Garbage, NewAlias, OriginalRecord, ProxyRecord, Removal, Repo, RepoError, UploadKey, VariantRecord,
-    VariantRow, record::KeptVariant,
+    AliasRecord, Garbage, NewAlias, OriginalRecord, ProxyRecord, RemoteRecord, Removal, Repo, RepoError, UploadKey,
+    VariantRecord, VariantRow, record::KeptVariant,
 };
-use crate::domain::{Alias, DeleteToken, Hash, Looks, VariantKey};
+use crate::domain::{Alias, DeleteToken, Hash, Looks, UrlKey, VariantKey};
 
 /// Metadata in maps. Nothing survives the process.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ struct Tables {
     originals: BTreeMap<Hash, Original>,
     uploads: BTreeMap<UploadKey, Hash>,
     garbage: BTreeMap<Hash, Garbage>,
+    remotes: BTreeMap<UrlKey, RemoteRecord>,
+    stand_in: Option<Alias>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +65,13 @@ impl Tables {
         if self.aliases.contains_key(&new.alias) {
             return Err(RepoError::AliasTaken(new.alias));
         }
+        if let Some(remote) = &new.remote {
+            if let Some(named) = self.remotes.get(&remote.url) {
+                return Err(RepoError::AliasTaken(named.alias.clone()));
+            }
+            let named = RemoteRecord { alias: new.alias.clone(), used_secs: remote.fetched_secs };
+            self.remotes.insert(remote.url, named);
+        }
         let hash = new.hash;
         let original = self.originals.entry(hash).or_insert_with(|| {
             self.uploads.insert(new.original.upload, hash);
@@ -78,7 +87,7 @@ impl Tables {
         let sequence = original.next;
         original.next += 1;
         original.aliases.push(new.alias.clone());
-        let record = AliasRecord { hash, token: new.token, sequence }.hashed(&new.alias);
+        let record = AliasRecord { hash, token: new.token, sequence, remote: new.remote }.hashed(&new.alias);
         self.aliases.insert(new.alias, record);
         self.garbage.remove(&hash);
         Ok(())
@@ -86,6 +95,7 @@ impl Tables {
 
     fn remove(&mut self, alias: &Alias) -> Removal {
         let Some(record) = self.aliases.remove(alias) else { return Removal::NoSuchAlias };
+        self.remotes.retain(|_, named| named.alias != *alias);
         let mut left = 0;
         if let Some(original) = self.originals.get_mut(&record.hash) {
             original.aliases.retain(|other| other != alias);
@@ -102,6 +112,7 @@ impl Tables {
         let original = self.originals.remove(&hash)?;
         for alias in &original.aliases {
             self.aliases.remove(alias);
+            self.remotes.retain(|_, named| named.alias != *alias);
         }
         if self.uploads.get(&original.record.upload) == Some(&hash) {
             self.uploads.remove(&original.record.upload);
@@ -246,6 +257,35 @@ impl Repo for MemoryRepo {
 
     async fn looks(&self, hash: &Hash) -> Result<Option<Looks>, RepoError> {
         Ok(self.tables()?.originals.get(hash).and_then(|original| original.looks.clone()))
+    }
+
+    async fn remote(&self, url: &UrlKey) -> Result<Option<RemoteRecord>, RepoError> {
+        Ok(self.tables()?.remotes.get(url).cloned())
+    }
+
+    async fn remotes_under(&self, first: u8) -> Result<Vec<(UrlKey, RemoteRecord)>, RepoError> {
+        let tables = self.tables()?;
+        let under = tables.remotes.iter().filter(|(url, _)| url.as_bytes()[0] == first);
+        Ok(under.map(|(url, named)| (*url, named.clone())).collect())
+    }
+
+    async fn use_remotes(&self, uses: Vec<(UrlKey, u64)>) -> Result<(), RepoError> {
+        let mut tables = self.tables()?;
+        for (url, used_secs) in uses {
+            if let Some(named) = tables.remotes.get_mut(&url) {
+                named.used_secs = named.used_secs.max(used_secs);
+            }
+        }
+        Ok(())
+    }
+
+    async fn stand_in(&self) -> Result<Option<Alias>, RepoError> {
+        Ok(self.tables()?.stand_in.clone())
+    }
+
+    async fn set_stand_in(&self, alias: Option<Alias>) -> Result<(), RepoError> {
+        self.tables()?.stand_in = alias;
+        Ok(())
     }
 
     async fn garbage(&self, after: Option<Hash>, limit: usize) -> Result<Vec<Garbage>, RepoError> {

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::RepoError;
-use crate::domain::{Alias, Details, Format, Hash, KeptToken, VariantKey};
+use crate::domain::{Alias, Details, Format, Hash, KeptToken, Remote, VariantKey};
 
 /// The version that is written, and the only one there is.
 const VERSION: u8 = 1;
@@ -41,6 +41,9 @@ pub struct AliasRecord {
     pub token: KeptToken,
     /// Its place among the aliases of the original: they are listed in this order.
     pub sequence: u64,
+    /// Where its picture came from, if it is a remote one: the address names it then, and it goes when nobody asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Remote>,
 }
 
 impl AliasRecord {
@@ -48,6 +51,15 @@ impl AliasRecord {
     pub(super) fn hashed(self, alias: &Alias) -> Self {
         Self { token: self.token.hashed(alias), ..self }
     }
+}
+
+/// What an address of a remote picture names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteRecord {
+    /// The alias that it was given.
+    pub alias: Alias,
+    /// When it was last asked for as far as that was noted, in seconds since 1970; never before it was fetched.
+    pub used_secs: u64,
 }
 
 /// A stored original.

@@ -22,12 +22,12 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    AliasRecord, Garbage, NewAlias, OriginalRecord, ProxyRecord, Removal, Repo, RepoError, UploadKey, VariantRecord,
-    VariantRow,
+    AliasRecord, Garbage, NewAlias, OriginalRecord, ProxyRecord, RemoteRecord, Removal, Repo, RepoError, UploadKey,
+    VariantRecord, VariantRow,
     journal::JournalError,
     record::{KeptVariant, decode},
 };
-use crate::domain::{Alias, DeleteToken, Hash, Looks, VariantKey};
+use crate::domain::{Alias, DeleteToken, Hash, Looks, UrlKey, VariantKey};
 
 mod decide;
 mod index;
@@ -304,6 +304,32 @@ impl Repo for SledRepo {
         self.readable()?;
         let rows = self.db.scan_prefix(rows::proxies_under(first));
         rows.map(|row| rows::read_proxy_key(&row.map_err(|error| self.failed(&error))?.0)).collect()
+    }
+
+    async fn remote(&self, url: &UrlKey) -> Result<Option<RemoteRecord>, RepoError> {
+        self.row(&rows::remote_key(url))?.map(|value| decode("remotes", &value)).transpose()
+    }
+
+    async fn remotes_under(&self, first: u8) -> Result<Vec<(UrlKey, RemoteRecord)>, RepoError> {
+        self.readable()?;
+        let rows = self.db.scan_prefix(rows::remotes_under(first));
+        rows.map(|row| {
+            let (key, value) = row.map_err(|error| self.failed(&error))?;
+            Ok((rows::read_remote_key(&key)?, decode("remotes", &value)?))
+        })
+        .collect()
+    }
+
+    async fn use_remotes(&self, uses: Vec<(UrlKey, u64)>) -> Result<(), RepoError> {
+        self.submit(Request::UseRemotes(uses)).await.map(drop)
+    }
+
+    async fn stand_in(&self) -> Result<Option<Alias>, RepoError> {
+        self.row(rows::STAND_IN)?.map(|value| rows::read_alias(&value)).transpose()
+    }
+
+    async fn set_stand_in(&self, alias: Option<Alias>) -> Result<(), RepoError> {
+        self.submit(Request::StandIn(alias)).await.map(drop)
     }
 
     async fn garbage(&self, after: Option<Hash>, limit: usize) -> Result<Vec<Garbage>, RepoError> {

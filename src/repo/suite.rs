@@ -1,8 +1,11 @@
 //! The contract of [`Repo`]: every backend calls [`passes`] on an empty repo, which it closes.
 
-use super::{NewAlias, OriginalRecord, ProxyRecord, Removal, Repo, RepoError, UploadKey, VariantRecord, VariantRow};
+use super::{
+    NewAlias, OriginalRecord, ProxyRecord, RemoteRecord, Removal, Repo, RepoError, UploadKey, VariantRecord, VariantRow,
+};
 use crate::domain::{
-    Alias, DeleteToken, Details, Filter, Format, Hash, Looks, OutputFormat, Saliency, Variant, VariantKey,
+    Alias, DeleteToken, Details, Filter, Format, Hash, Looks, OutputFormat, Remote, Saliency, UrlKey, Variant,
+    VariantKey,
 };
 
 /// The hash whose first bytes are `n`.
@@ -30,7 +33,19 @@ pub(crate) fn token(alias: &str) -> DeleteToken {
 
 pub(crate) fn new(alias: &str, n: u32) -> NewAlias {
     let token = token(alias).kept(&Alias::asked(alias));
-    NewAlias { alias: Alias::asked(alias), token, hash: hash(n), original: original(n) }
+    NewAlias { alias: Alias::asked(alias), token, hash: hash(n), original: original(n), remote: None }
+}
+
+/// The key of the address `n`, and its first byte.
+pub(crate) fn url(n: u8) -> UrlKey {
+    let mut bytes = [0xef; 32];
+    bytes[0] = n;
+    UrlKey::from_bytes(bytes)
+}
+
+/// An alias of a remote picture: that of the address `from`, fetched at `n`.
+pub(crate) fn remote(alias: &str, n: u32, from: u8) -> NewAlias {
+    NewAlias { remote: Some(Remote { url: url(from), fetched_secs: n.into() }), ..new(alias, n) }
 }
 
 pub(crate) fn variant_key(side: u32) -> VariantKey {
@@ -68,6 +83,8 @@ pub(crate) async fn passes(repo: &dyn Repo) {
     variants_are_listed_and_their_uses_noted(repo).await;
     proxies_belong_to_their_original(repo).await;
     looks_belong_to_their_original(repo).await;
+    remote_pictures_go_with_their_alias(repo).await;
+    something_may_stand_in(repo).await;
     one_upload_two_originals(repo).await;
     names_of_every_kind(repo).await;
     closing(repo).await;
@@ -282,6 +299,47 @@ async fn proxies_belong_to_their_original(repo: &dyn Repo) {
     assert_eq!(repo.proxy(&far).await.unwrap(), None, "it goes with its original");
     assert!(repo.proxies_under(0xee).await.unwrap().is_empty());
     repo.forget_garbage(vec![far]).await.unwrap();
+}
+
+async fn remote_pictures_go_with_their_alias(repo: &dyn Repo) {
+    let at = async |from: u8| repo.remote(&url(from)).await.unwrap();
+    let named = |alias: &str, used_secs| Some(RemoteRecord { alias: Alias::asked(alias), used_secs });
+    assert_eq!(at(1).await, None);
+    repo.add_aliases(vec![remote("r1.png", 70, 1), remote("r2.png", 70, 2), new("r3.png", 70)]).await.unwrap();
+    assert_eq!((at(1).await, at(2).await), (named("r1.png", 70), named("r2.png", 70)));
+    assert_eq!(repo.alias(&Alias::asked("r1.png")).await.unwrap().unwrap().remote.unwrap().url, url(1));
+    assert!(repo.alias(&Alias::asked("r3.png")).await.unwrap().unwrap().remote.is_none());
+    // An address has one alias; who comes second is told which, and nothing of the batch is there.
+    for batch in
+        [vec![new("r4.png", 71), remote("r5.png", 71, 1)], vec![remote("r4.png", 71, 3), remote("r5.png", 71, 3)]]
+    {
+        let taken = if batch[0].remote.is_some() { "r4.png" } else { "r1.png" };
+        let error = repo.add_aliases(batch).await.unwrap_err();
+        assert!(matches!(&error, RepoError::AliasTaken(alias) if alias.as_str() == taken), "{error}");
+        assert!(!is_alias(repo, "r4.png").await && at(3).await.is_none());
+    }
+    repo.use_remotes(vec![(url(1), 90), (url(2), 60), (url(3), 90)]).await.unwrap();
+    assert_eq!((at(1).await, at(2).await, at(3).await), (named("r1.png", 90), named("r2.png", 70), None));
+    assert_eq!(repo.remotes_under(1).await.unwrap(), [(url(1), named("r1.png", 90).unwrap())]);
+    assert!(repo.remotes_under(3).await.unwrap().is_empty());
+    assert_eq!(repo.drop_alias(&Alias::asked("r1.png")).await.unwrap(), Removal::AliasGone);
+    assert_eq!((at(1).await, at(2).await), (None, named("r2.png", 70)));
+    // Whoever has fetched it anew may name it.
+    repo.add_aliases(vec![remote("r1.png", 72, 1)]).await.unwrap();
+    assert_eq!(at(1).await, named("r1.png", 72));
+    assert!(repo.purge(&hash(70)).await.unwrap().is_some());
+    assert_eq!((at(1).await, at(2).await), (named("r1.png", 72), None));
+    assert_eq!(repo.drop_alias(&Alias::asked("r1.png")).await.unwrap(), Removal::OriginalGone(hash(72)));
+    assert_eq!(at(1).await, None);
+    repo.forget_garbage(vec![hash(70), hash(72)]).await.unwrap();
+}
+
+async fn something_may_stand_in(repo: &dyn Repo) {
+    assert_eq!(repo.stand_in().await.unwrap(), None);
+    for alias in [Some(Alias::asked("gone.png")), Some(Alias::asked("other.png")), None] {
+        repo.set_stand_in(alias.clone()).await.unwrap();
+        assert_eq!(repo.stand_in().await.unwrap(), alias);
+    }
 }
 
 async fn one_upload_two_originals(repo: &dyn Repo) {

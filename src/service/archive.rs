@@ -24,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::ServiceError;
 use crate::{
-    domain::{Alias, Hash, KeptToken},
+    domain::{Alias, Hash, KeptToken, Remote},
     repo::{NewAlias, OriginalRecord, Repo, RepoError},
     store::{Store, StoreKey},
 };
@@ -59,6 +59,8 @@ struct Entry {
 struct Named {
     alias: Alias,
     token: KeptToken,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    remote: Option<Remote>,
 }
 
 /// Why an archive cannot be written or read.
@@ -158,7 +160,7 @@ pub async fn export(
             let mut aliases = Vec::new();
             for alias in repo.aliases_of(&hash).await? {
                 if let Some(record) = repo.alias(&alias).await? {
-                    aliases.push(Named { token: record.token.hashed(&alias), alias });
+                    aliases.push(Named { token: record.token.hashed(&alias), remote: record.remote, alias });
                 }
             }
             moved.aliases += aliases.len() as u64;
@@ -256,12 +258,19 @@ async fn take_in(
     let key = StoreKey::Original { hash, format: original.details.format };
     let mut moved = Moved::default();
     let mut batch = Vec::new();
-    for Named { alias, token } in aliases {
+    for Named { alias, token, remote } in aliases {
+        if let Some(remote) = remote
+            && repo.remote(&remote.url).await?.is_some()
+        {
+            // Fetched here as well: one of the two is enough.
+            moved.known += 1;
+            continue;
+        }
         match repo.alias(&alias).await? {
             Some(there) if there.hash == hash => moved.known += 1,
             Some(_) => moved.passed.push(format!("{}: the name is taken by another picture", alias.as_str())),
             None => match Alias::parse_import(alias.as_str()) {
-                Ok(_) => batch.push(NewAlias { alias, token, hash, original }),
+                Ok(_) => batch.push(NewAlias { alias, token, hash, original, remote }),
                 Err(error) => moved.passed.push(format!("{:?}: {error}", alias.as_str())),
             },
         }

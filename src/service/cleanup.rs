@@ -201,7 +201,7 @@ mod tests {
             let original = OriginalRecord { details, size_bytes: 3, created_secs: 0, upload };
             let alias = Alias::generate(Format::Png);
             let token = DeleteToken::generate().kept(&alias);
-            let new = NewAlias { alias, token, hash: hash(first), original };
+            let new = NewAlias { alias, token, hash: hash(first), original, remote: None };
             self.repo.add_aliases(vec![new]).await.unwrap();
         }
 

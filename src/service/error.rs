@@ -2,10 +2,10 @@
 
 use crate::{
     codec::CodecError,
-    domain::{Alias, AliasError, FilterError, LimitError, OutputFormat, hint},
+    domain::{Alias, AliasError, FilterError, LimitError, OutputFormat, TermsError, hint},
     pixels::{ExecError, PlanError},
     repo::RepoError,
-    service::{fetch::FetchError, gates::Full},
+    service::{fetch::FetchError, gates::Full, validation::ValidationError},
     store::{StagingError, StoreError},
 };
 
@@ -33,6 +33,12 @@ pub enum ServiceError {
     /// A limit of one upload is not kept.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// The query of an upload cannot be read.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+    /// Who is asked about every picture did not let it in.
+    #[error(transparent)]
+    Validation(#[from] ValidationError),
     /// An import brought a name that cannot be an alias.
     #[error(transparent)]
     Name(#[from] AliasError),
@@ -60,6 +66,14 @@ pub enum ServiceError {
     /// A download failed or was refused.
     #[error(transparent)]
     Fetch(std::sync::Arc<FetchError>),
+    /// A download says that it is larger than an upload may be.
+    #[error("the file has {got} bytes, the limit is {max}")]
+    TooLarge {
+        /// Bytes that it has.
+        got: u64,
+        /// Bytes allowed.
+        max: u64,
+    },
     /// A gate is full.
     #[error(transparent)]
     Busy(#[from] Full),

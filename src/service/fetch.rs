@@ -30,6 +30,14 @@ use target::Target;
 /// Most header lines an answer may have.
 const MAX_HEADERS: usize = 100;
 
+/// Sees to it that clients find what encrypts for them.
+pub(super) fn tls_is_ready() {
+    // Ours is the only TLS in the process; a provider that is installed already is as good.
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+}
+
 /// The rules of remote downloads.
 #[derive(Clone, Debug)]
 pub struct FetchOptions {
@@ -85,10 +93,7 @@ impl Fetcher {
     /// # Errors
     /// As [`Fetcher::new`].
     pub fn with_lookup(options: FetchOptions, lookup: Arc<dyn Lookup>) -> Result<Self, FetchError> {
-        // Ours is the only TLS in the process; a provider that is installed already is as good.
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            drop(rustls::crypto::ring::default_provider().install_default());
-        }
+        tls_is_ready();
         let allow: Arc<[IpNet]> = options.allow.clone().into();
         let guarded = Arc::new(Guarded { lookup, allow: Arc::clone(&allow) });
         let builder = || {

@@ -20,6 +20,7 @@ use tokio::io::AsyncReadExt as _;
 use super::{
     ServiceError,
     ingest::{Ingest, Prepared, Rules},
+    validation::ValidationError,
 };
 use crate::{
     codec::{self, CodecError},
@@ -266,7 +267,8 @@ fn reason(error: &ServiceError) -> Option<&'static str> {
             Codec::Encode { .. } | Codec::NoDecoder { .. } => Some("not converted"),
         },
         ServiceError::Staging(error) if matches!(**error, StagingError::TooLarge { .. }) => Some("over a limit"),
-        ServiceError::Limit(_) => Some("over a limit"),
+        ServiceError::Limit(_) | ServiceError::TooLarge { .. } => Some("over a limit"),
+        ServiceError::Validation(ValidationError::Refused { .. }) => Some("not validated"),
         ServiceError::TimedOut { .. } | ServiceError::Busy(_) => Some("took too long"),
         ServiceError::Panicked => Some("damaged"),
         ServiceError::NoSuchAlias(_)
@@ -275,6 +277,8 @@ fn reason(error: &ServiceError) -> Option<&'static str> {
         | ServiceError::UnknownFormat { .. }
         | ServiceError::Filter(_)
         | ServiceError::Name(_)
+        | ServiceError::Terms(_)
+        | ServiceError::Validation(ValidationError::Unanswered { .. })
         | ServiceError::Plan(_)
         | ServiceError::Exec(_)
         | ServiceError::FileMissing(_)

@@ -23,6 +23,8 @@ pub enum Gate {
     Requests,
     /// Pictures coming in: forms that are received and files that are downloaded, until they are stored.
     Uploads,
+    /// Uploads and variants that nobody waits for: uploads until they are claimed.
+    Backgrounded,
     /// Jobs for variants that run or wait.
     Queue,
     /// The time such a job would wait, in milliseconds.
@@ -37,10 +39,11 @@ pub enum Gate {
 
 impl Gate {
     /// All of them, from the outermost to the innermost.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Connections,
         Self::Requests,
         Self::Uploads,
+        Self::Backgrounded,
         Self::Queue,
         Self::Wait,
         Self::Memory,
@@ -55,6 +58,7 @@ impl Gate {
             Self::Connections => "connections",
             Self::Requests => "requests",
             Self::Uploads => "uploads",
+            Self::Backgrounded => "backgrounded",
             Self::Queue => "queue",
             Self::Wait => "wait",
             Self::Memory => "memory",
@@ -99,6 +103,9 @@ impl fmt::Display for Full {
             Gate::Connections => write!(f, "{value} connections are open, the limit is {limit}"),
             Gate::Requests => write!(f, "{value} requests are under way, the limit is {limit}"),
             Gate::Uploads => write!(f, "{value} uploads are under way, the limit is {limit}"),
+            Gate::Backgrounded => {
+                write!(f, "{value} uploads and variants are in the background or not claimed, the limit is {limit}")
+            }
             Gate::Queue => write!(f, "{value} jobs run or wait in the queue, the limit is {limit}"),
             Gate::Wait => write!(f, "the wait would be over {value} ms, the limit is {limit} ms"),
             Gate::Memory => write!(f, "{value} MiB of memory did not come free in time, the limit is {limit} MiB"),
@@ -222,16 +229,19 @@ pub struct Gates {
     pub requests: Arc<Turnstile>,
     /// For pictures coming in.
     pub uploads: Arc<Turnstile>,
+    /// For what nobody waits for.
+    pub backgrounded: Arc<Turnstile>,
 }
 
 impl Gates {
     /// Gates for so many of each.
     #[must_use]
-    pub fn new(connections: usize, requests: usize, uploads: usize) -> Self {
+    pub fn new(connections: usize, requests: usize, uploads: usize, backgrounded: usize) -> Self {
         Self {
             connections: Turnstile::new(Gate::Connections, connections),
             requests: Turnstile::new(Gate::Requests, requests),
             uploads: Turnstile::new(Gate::Uploads, uploads),
+            backgrounded: Turnstile::new(Gate::Backgrounded, backgrounded),
         }
     }
 }

@@ -14,10 +14,11 @@ use super::{
     pool::{Class, Pool},
     process::Process,
     proxies::{New, Proxies, Proxy},
+    validation::Validation,
 };
 use crate::{
     codec::{self, Budget, Decoded},
-    domain::{Alias, Asked, Compat, DeleteToken, Details, Format, Hash, Looks, OutputFormat, Terms},
+    domain::{Alias, Asked, Compat, DeleteToken, Details, Format, Hash, Looks, OutputFormat, Remote, Terms},
     pixels::{Engines, Stop},
     repo::{NewAlias, OriginalRecord, Repo, UploadKey},
     sandbox::{self, Sandbox},
@@ -29,7 +30,7 @@ use crate::{
 const HEAD_BYTES: u64 = 256 * 1024;
 
 /// How pictures are taken in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct IngestOptions {
     /// Every upload is converted to this format.
     pub convert: Option<OutputFormat>,
@@ -41,6 +42,8 @@ pub struct IngestOptions {
     pub budget: Budget,
     /// Where some of them run, if not here.
     pub sandbox: Option<Arc<Sandbox>>,
+    /// Who is asked about every picture before it is stored.
+    pub validation: Option<Arc<Validation>>,
 }
 
 /// The rules one picture is taken in under.
@@ -60,6 +63,8 @@ pub struct Prepared {
     alias: Option<Alias>,
     /// One that it had elsewhere.
     delete_token: Option<DeleteToken>,
+    /// Where it came from, if nobody uploaded it.
+    remote: Option<Remote>,
     content: Content,
     proxy: Option<New>,
     looks: Option<Looks>,
@@ -76,6 +81,12 @@ impl Prepared {
     #[must_use]
     pub fn under(self, alias: Alias) -> Self {
         Self { alias: Some(alias), ..self }
+    }
+
+    /// The same, as a remote picture.
+    #[must_use]
+    pub fn of_remote(self, remote: Remote) -> Self {
+        Self { remote: Some(remote), ..self }
     }
 
     /// What it is stored as.
@@ -189,11 +200,20 @@ impl Ingest {
         if let Some(hash) = self.repo.uploaded(&key).await?
             && let Some(record) = self.repo.original(&hash).await?
         {
+            let key = StoreKey::Original { hash, format: record.details.format };
+            if let Some(validation) = &self.options.validation {
+                validation.of_stored(&self.store, &key, record.size_bytes, record.details.format).await?;
+            }
             let content = Content::Known { upload, rules, terms: terms.clone() };
-            return Ok(Prepared { hash, record, alias, delete_token: None, content, proxy: None, looks: None });
+            let (delete_token, remote, proxy, looks) = Default::default();
+            return Ok(Prepared { hash, record, alias, delete_token, remote, content, proxy, looks });
         }
         let Processed { hash, record, staged, proxy, looks } = self.process(upload, key, rules, terms).await?;
-        Ok(Prepared { hash, record, alias, delete_token: None, content: Content::Staged(staged), proxy, looks })
+        if let Some(validation) = &self.options.validation {
+            validation.of_staged(&staged, record.details.format).await?;
+        }
+        let (delete_token, remote, content) = (None, None, Content::Staged(staged));
+        Ok(Prepared { hash, record, alias, delete_token, remote, content, proxy, looks })
     }
 
     /// Names all of `prepared`, in one transaction, after their files are durable.
@@ -295,7 +315,8 @@ impl Ingest {
             let alias = one.alias.unwrap_or_else(|| self.new_name(one.record.details.format));
             let delete_token = one.delete_token.unwrap_or_else(DeleteToken::generate);
             let token = delete_token.kept(&alias);
-            batch.push(NewAlias { alias: alias.clone(), token, hash: one.hash, original: one.record });
+            let remote = one.remote;
+            batch.push(NewAlias { alias: alias.clone(), token, hash: one.hash, original: one.record, remote });
             named.push(Named { alias, delete_token, hash: one.hash, record, blurhash: None });
         }
         Ok(self.repo.add_aliases(batch).await?)

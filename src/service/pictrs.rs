@@ -75,8 +75,9 @@ async fn take_in(
     };
     let (hash, original) = prepared.original();
     ingest.name(vec![prepared]).await?;
-    let others: Vec<NewAlias> =
-        names.map(|(alias, token)| NewAlias { token: token.kept(&alias), alias, hash, original }).collect();
+    let others: Vec<NewAlias> = names
+        .map(|(alias, token)| NewAlias { token: token.kept(&alias), alias, hash, original, remote: None })
+        .collect();
     moved.aliases = 1 + others.len() as u64;
     moved.bytes = size_bytes;
     repo.add_aliases(others).await?;

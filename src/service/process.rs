@@ -287,6 +287,14 @@ impl Process {
         Ok(Some(Described { record: found.record, width, height }))
     }
 
+    /// Whether the variant is there. It counts as used.
+    ///
+    /// # Errors
+    /// A fault of the repo.
+    pub async fn is_made(&self, original: &Original, variant: &Variant) -> Result<bool, ServiceError> {
+        Ok(self.cache.find(&original.hash, &variant.key()).await?.is_some())
+    }
+
     /// Forgets a variant whose file was not found, so that the next request makes it again.
     ///
     /// # Errors

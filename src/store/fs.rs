@@ -271,6 +271,12 @@ impl Store for FsStore {
         removed.map_err(|source| StoreError { doing: "deleting", key, source })
     }
 
+    async fn check(&self) -> Result<(), StoreError> {
+        // Opened and read: that is refused where its disk is gone, which a look at the folder alone may not be.
+        let looked = self.blocking(|root| fs::read_dir(&root.path).and_then(|mut entries| entries.next().transpose()));
+        looked.await.map(drop).map_err(|source| StoreError { doing: "reading", key: String::new(), source })
+    }
+
     fn usage(&self) -> &Usage {
         &self.root.usage
     }

@@ -121,6 +121,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn usage(&self) -> &Usage {
         &self.usage
     }

@@ -181,6 +181,27 @@ impl Staging {
         Ok(temporary)
     }
 
+    /// A second name here for a file on the same file system, or a copy where there is no such thing; hashed on the way. The other name stays.
+    pub(super) async fn second_name(&self, path: &Path) -> io::Result<Staged> {
+        let temporary = self.name();
+        if let Err(error) = tokio::fs::hard_link(path, &temporary.path).await {
+            if error.kind() == io::ErrorKind::NotFound {
+                return Err(error);
+            }
+            tokio::fs::copy(path, &temporary.path).await?;
+        }
+        let (mut hasher, mut size_bytes) = (Sha256::new(), 0);
+        let mut file = tokio::fs::File::open(&temporary.path).await?;
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            let read = file.read(&mut buffer).await?;
+            let Some(piece) = buffer.get(..read).filter(|piece| !piece.is_empty()) else { break };
+            hasher.update(piece);
+            size_bytes += piece.len() as u64;
+        }
+        Ok(Staged { hash: Hash::from_bytes(hasher.finalize().into()), size_bytes, temporary })
+    }
+
     /// A path nobody has: the folder was empty when this process took it, and numbers are given once.
     fn name(&self) -> Temporary {
         let number = self.next.fetch_add(1, Ordering::Relaxed);

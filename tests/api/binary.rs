@@ -119,6 +119,11 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// Its number, to the system.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();

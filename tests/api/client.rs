@@ -214,7 +214,7 @@ impl Answer {
         assert_eq!(sniffed(&self.body), Some(media_type), "the bytes are not what Content-Type says");
     }
 
-    fn shown_whole(&self) -> String {
+    pub(crate) fn shown_whole(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }

@@ -274,6 +274,37 @@ async fn version_1_0_has_pictures_reduced_and_checked_as_they_come() {
     app.stop().await;
 }
 
+/// Where pictures of others go through Lemmy (`image_mode = ProxyAllImages`), as a reader of 0.19.5 and 1.0 makes it ask.
+#[tokio::test]
+async fn versions_0_19_and_1_0_proxy_pictures_of_others() {
+    let app = host().await;
+    let picture = jpeg(3, 300, 200);
+    let remote = Remote::serving([("/b.jpg?x=1&y=2", response("200 OK", &[], &picture))]).await;
+    let url = link(&remote, "/b.jpg?x=1&y=2");
+    // 0.19.5 knows the whole picture alone.
+    let whole = sent(passed_on(app.request("GET", &format!("/image/original?proxy={url}")))).await;
+    whole.is_image("image/jpeg");
+    assert_eq!(whole.body, picture);
+    // 1.0 reads what it is, and has it smaller where the reader asks for that.
+    let path = format!("/image/details/original?proxy={url}");
+    let Details { width, height, content_type, created_at, blurhash } =
+        read(&sent(app.request("GET", &path).timeout(TIMEOUT)).await);
+    assert_eq!((width, height, content_type.as_str()), (300, 200, "image/jpeg"));
+    assert!(created_at.ends_with('Z') && blurhash.is_some());
+    let small = format!("/image/process.webp?proxy={url}&thumbnail=64");
+    let shown = sent(passed_on(app.request("GET", &small))).await;
+    shown.is_image("image/webp");
+    assert_eq!(decoded(&shown.body).width(), 64);
+    let known = passed_on(app.request("GET", &small)).header("If-None-Match", shown.header("etag"));
+    sent(known).await.is(304);
+    // What is not there is not there.
+    let gone =
+        sent(passed_on(app.request("GET", &format!("/image/original?proxy={}", link(&remote, "/gone.jpg"))))).await;
+    gone.error(502);
+    assert_eq!(remote.asked(), 2);
+    app.stop().await;
+}
+
 #[tokio::test]
 async fn version_1_0_asks_for_every_format_that_it_knows() {
     let app = host().await;

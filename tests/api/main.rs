@@ -2,10 +2,12 @@
 #![cfg(test)]
 
 mod abuse;
+mod administration;
 mod aliases;
 mod animation;
 mod app;
 mod auto;
+mod backgrounded;
 mod binary;
 mod cache;
 mod caching;
@@ -53,11 +55,14 @@ mod purge;
 mod races;
 mod raw;
 mod remote;
+mod remotes;
 mod restart;
 mod sandbox;
+mod stand_in;
 mod stored;
 mod terms;
 mod tls;
 mod told;
 mod traces;
 mod upload;
+mod validation;

@@ -1,6 +1,12 @@
 //! Another server that pictures are downloaded from: answers whatever a test puts there, byte by byte.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,6 +17,7 @@ use tokio::{
 /// A server on the loopback address that closes after each answer.
 pub(crate) struct Remote {
     pub(crate) port: u16,
+    asked: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -20,10 +27,13 @@ impl Remote {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let answers: Arc<HashMap<_, _>> = Arc::new(answers.into_iter().collect());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
         let task = tokio::spawn(async move {
             loop {
                 let (mut stream, _peer) = listener.accept().await.unwrap();
                 let answers = Arc::clone(&answers);
+                counted.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
                     let mut request = Vec::new();
                     while !request.ends_with(b"\r\n\r\n") {
@@ -40,7 +50,12 @@ impl Remote {
                 });
             }
         });
-        Self { port, task }
+        Self { port, asked, task }
+    }
+
+    /// How often something was asked for.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// The percent-encoded URL of a path here.

@@ -43,7 +43,7 @@ fn make(data: &Path, images: u64) {
             let original = OriginalRecord { details, size_bytes, created_secs: 1, upload: UploadKey(hash) };
             let alias = Alias::asked(&alias(seed));
             let token = DeleteToken::presented(&format!("t{seed:09}")).kept(&alias);
-            NewAlias { alias, token, hash, original }
+            NewAlias { alias, token, hash, original, remote: None }
         });
         runtime.block_on(repo.add_aliases(batch.collect())).unwrap();
     }

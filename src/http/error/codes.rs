@@ -10,6 +10,7 @@ use axum::{
 use serde::Deserialize;
 
 use super::{Body as Told, Code};
+use crate::domain::Compat;
 
 /// More than any error has.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -22,6 +23,7 @@ fn renamed(code: &str) -> Option<&'static str> {
         "alias-taken" => "duplicate-alias",
         "unknown-format" => "invalid-file-extension",
         "unreadable-filter" | "filter-too-large" | "too-many-filters" => "invalid-process-path",
+        "unreadable-body" => "invalid-json",
         "missing-parameter" | "missing-src" => "invalid-query",
         "no-files" => "validate-no-files",
         "broken-form" | "too-many-files" => "file-upload-error",
@@ -31,9 +33,18 @@ fn renamed(code: &str) -> Option<&'static str> {
         "download-failed" | "download-refused" | "download-disabled" => "download-file-error",
         "unusable-url" => "http-client-error",
         "timed-out" => "command-timeout",
+        "external-validation-unanswered" => "http-client-error",
         "internal-error" => "unknown-error",
         _ => return None,
     })
+}
+
+/// What is said in the place of `code`.
+pub(in super::super) fn told_code(code: &str, compat: Compat) -> &str {
+    match compat {
+        Compat::V02 => code,
+        Compat::V05 => renamed(code).unwrap_or(code),
+    }
 }
 
 /// Gives errors the codes of 0.5. Status and message stay, and what the operator is shown keeps our codes.
@@ -72,7 +83,7 @@ mod tests {
     /// A name that is not given any more would never be renamed.
     #[test]
     fn whatever_is_renamed_is_a_code_of_ours() {
-        let (own, ours) = (include_str!("codes.rs"), include_str!("../error.rs"));
+        let (own, ours) = (include_str!("codes.rs"), [include_str!("../error.rs"), include_str!("causes.rs")].concat());
         let arms = own.split("Some(match code {").nth(1).and_then(|rest| rest.split("_ => return").next()).unwrap();
         let mut seen = 0;
         for arm in arms.lines().filter_map(|line| line.split_once("=>")) {

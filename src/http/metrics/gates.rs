@@ -9,10 +9,10 @@ use crate::service::{
 };
 
 /// The gates in front of the pool, and the pool's own.
-pub(super) fn encode(page: &mut Page<'_>, outer: &[GateStats; 3], pool: &PoolStats, quota: [u64; 2]) -> fmt::Result {
+pub(super) fn encode(page: &mut Page<'_>, outer: &[GateStats; 4], pool: &PoolStats, quota: [u64; 2]) -> fmt::Result {
     let counted = || outer.iter().chain([&pool.queue]);
     let numbers = |of: fn(&GateStats) -> u64| counted().map(|stats| (stats.gate.name(), of(stats))).collect::<Vec<_>>();
-    let help = "How many are inside: connections, requests, uploads, jobs for variants";
+    let help = "How many are inside: connections, requests, uploads, what nobody waits for, jobs for variants";
     page.gauges("gate_held", None, help, "gate", &numbers(|stats| stats.held))?;
     page.gauges("gate_limit", None, "How many may be", "gate", &numbers(|stats| stats.limit))?;
     let mut refused = numbers(|stats| stats.refused);

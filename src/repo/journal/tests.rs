@@ -16,7 +16,9 @@ fn hashes(path: &Path, scan: &Scan) -> Vec<(u64, Vec<Hash>)> {
         if let (sequence, Entry::State(changes) | Entry::Changes(changes)) = entry.unwrap() {
             let hashes = changes.into_iter().map(|change| match change {
                 Change::Forget { hash } => hash,
-                other @ (Change::Add { .. } | Change::Remove { .. } | Change::Gone(_)) => panic!("{other:?}"),
+                other @ (Change::Add { .. } | Change::Remove { .. } | Change::Gone(_) | Change::StandIn { .. }) => {
+                    panic!("{other:?}")
+                }
             });
             found.push((sequence, hashes.collect()));
         }

@@ -5,7 +5,7 @@ use super::{
     rows::{self, Pending},
 };
 use crate::{
-    domain::{Alias, DeleteToken, Hash, Looks, VariantKey},
+    domain::{Alias, DeleteToken, Hash, Looks, UrlKey, VariantKey},
     repo::{
         AliasRecord, Garbage, NewAlias, OriginalRecord, ProxyRecord, Removal, RepoError, VariantRecord, change::Change,
     },
@@ -36,6 +36,8 @@ pub(super) enum Request {
         looks: Looks,
     },
     RemoveProxies(Vec<Hash>),
+    UseRemotes(Vec<(UrlKey, u64)>),
+    StandIn(Option<Alias>),
     Forget(Vec<Hash>),
     Close,
 }
@@ -45,12 +47,17 @@ impl Request {
     /// like found again, and a use is noted anew. That one was removed is durable: its file goes next.
     pub(super) const fn must_be_durable(&self) -> bool {
         match self {
-            Self::AddVariant { .. } | Self::UseVariants(_) | Self::AddProxy { .. } | Self::AddLooks { .. } => false,
+            Self::AddVariant { .. }
+            | Self::UseVariants(_)
+            | Self::AddProxy { .. }
+            | Self::AddLooks { .. }
+            | Self::UseRemotes(_) => false,
             Self::Add(_)
             | Self::Remove { .. }
             | Self::Purge(_)
             | Self::RemoveVariants(_)
             | Self::RemoveProxies(_)
+            | Self::StandIn(_)
             | Self::Forget(_)
             | Self::Close => true,
         }
@@ -91,8 +98,14 @@ pub(super) fn decide(
                 if pending.alias(&new.alias)?.is_some() {
                     return Err(RepoError::AliasTaken(new.alias.clone()));
                 }
-                let sequence = pending.next_sequence(&new.hash)?;
-                let record = AliasRecord { hash: new.hash, token: new.token.clone(), sequence }.hashed(&new.alias);
+                if let Some(remote) = &new.remote
+                    && let Some(named) = pending.remote(&remote.url)?
+                {
+                    return Err(RepoError::AliasTaken(named.alias));
+                }
+                let (hash, sequence) = (new.hash, pending.next_sequence(&new.hash)?);
+                let record = AliasRecord { hash, token: new.token.clone(), sequence, remote: new.remote };
+                let record = record.hashed(&new.alias);
                 let original = pending.original(&new.hash)?.is_none().then_some(new.original);
                 change(pending, Change::Add { alias: new.alias.clone(), record, original })?;
             }
@@ -136,6 +149,14 @@ pub(super) fn decide(
         Request::AddLooks { hash, looks } => pending.add_looks(hash, looks).map(Answer::Recorded),
         Request::RemoveProxies(hashes) => {
             hashes.iter().for_each(|hash| pending.delete(rows::proxy_key(hash)));
+            Ok(Answer::Done)
+        }
+        Request::UseRemotes(uses) => {
+            uses.iter().try_for_each(|(url, used_secs)| pending.use_remote(url, *used_secs))?;
+            Ok(Answer::Done)
+        }
+        Request::StandIn(alias) => {
+            change(pending, Change::StandIn { alias: alias.clone() })?;
             Ok(Answer::Done)
         }
         Request::Forget(hashes) => {

@@ -148,7 +148,7 @@ impl Index {
                 continue;
             }
             found.add(&key, &value);
-            if matches!(key.first(), Some(b'a' | b'h' | b'g')) {
+            if matches!(key.first(), Some(b'a' | b'h' | b'g' | b's')) {
                 self.live_bytes += (key.len() + value.len()) as u64;
             }
         }

@@ -253,7 +253,9 @@ fn rewrite(path: &Path, index: &Index) -> Result<Journal, RepoError> {
         let (_, value) = row.map_err(engine)?;
         Ok(Change::Gone(decode::<Garbage>("garbage", &value)?))
     });
-    let mut changes = originals.chain(garbage).peekable();
+    let stand_in = tree.get(rows::STAND_IN).map_err(engine)?;
+    let stand_in = stand_in.map(|alias| Ok(Change::StandIn { alias: Some(rows::read_alias(&alias)?) }));
+    let mut changes = originals.chain(garbage).chain(stand_in).peekable();
     let chunks = std::iter::from_fn(|| {
         changes.peek()?;
         Some(changes.by_ref().take(CHUNK).collect::<Result<Vec<Change>, RepoError>>())

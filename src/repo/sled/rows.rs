@@ -12,6 +12,8 @@
 //! | `p` | hash | [`ProxyRecord`] |
 //! | `l` | hash | [`Looks`] |
 //! | `u` | upload key | the 32 bytes of the hash it became |
+//! | `r` | key of a URL | [`RemoteRecord`] |
+//! | `s` | | the alias of what stands in for what is not there |
 //! | `g` | hash | [`Garbage`] |
 //! | `m` | | [`Mark`](super::index::Mark): what the index holds |
 //!
@@ -23,18 +25,22 @@ use sled::{IVec, Tree};
 
 use super::engine;
 use crate::{
-    domain::{Alias, Hash, Looks, VariantKey},
+    domain::{Alias, Hash, Looks, UrlKey, VariantKey},
     repo::{
         RepoError,
         change::Change,
         record::{
-            AliasRecord, Garbage, KeptVariant, OriginalRecord, ProxyRecord, UploadKey, VariantRecord, decode, encode,
+            AliasRecord, Garbage, KeptVariant, OriginalRecord, ProxyRecord, RemoteRecord, UploadKey, VariantRecord,
+            decode, encode,
         },
     },
 };
 
 /// The key of the row about the index itself.
 pub(super) const MARK: &[u8] = b"m";
+
+/// The key of the row with the alias of what stands in.
+pub(super) const STAND_IN: &[u8] = b"s";
 
 /// The first letter of every garbage row's key.
 pub(super) const GARBAGE: &[u8] = b"g";
@@ -132,6 +138,24 @@ pub(super) fn looks_key(hash: &Hash) -> Vec<u8> {
 /// The key of an upload.
 pub(super) fn upload_key(upload: &UploadKey) -> Vec<u8> {
     key(b'u', upload.0.as_bytes())
+}
+
+/// The key of a remote picture.
+pub(super) fn remote_key(url: &UrlKey) -> Vec<u8> {
+    key(b'r', url.as_bytes())
+}
+
+/// What the keys of the remote pictures begin with whose URLs' keys begin with `first`.
+pub(super) fn remotes_under(first: u8) -> Vec<u8> {
+    key(b'r', &[first])
+}
+
+/// The key of a URL in that of a remote picture.
+pub(super) fn read_remote_key(key: &[u8]) -> Result<UrlKey, RepoError> {
+    match key.get(1..).map(TryInto::try_into) {
+        Some(Ok(bytes)) => Ok(UrlKey::from_bytes(bytes)),
+        _ => Err(RepoError::Record { tree: "remotes", cause: format!("its key has {} bytes", key.len()) }),
+    }
 }
 
 /// The key of a piece of garbage.
@@ -280,6 +304,11 @@ impl<'a> Pending<'a> {
         self.get(&original_key(hash))?.map(|value| decode("originals", &value)).transpose()
     }
 
+    /// What the address of a remote picture names.
+    pub(super) fn remote(&self, url: &UrlKey) -> Result<Option<RemoteRecord>, RepoError> {
+        self.get(&remote_key(url))?.map(|value| decode("remotes", &value)).transpose()
+    }
+
     /// The sequence number that a new alias of `hash` gets: one above its last.
     pub(super) fn next_sequence(&self, hash: &Hash) -> Result<u64, RepoError> {
         let last = self.last_rows(&order_prefix(hash), 1)?;
@@ -310,18 +339,32 @@ impl<'a> Pending<'a> {
                 }
                 self.delete(garbage_key(&record.hash));
                 self.put(order_key(&record.hash, record.sequence), alias.as_str().as_bytes());
+                if let Some(remote) = &record.remote {
+                    let named = RemoteRecord { alias: alias.clone(), used_secs: remote.fetched_secs };
+                    self.put(remote_key(&remote.url), encode("remotes", &named)?);
+                }
                 self.put(alias_key(alias), encode("aliases", &record.clone().hashed(alias))?);
             }
             Change::Remove { alias } => {
                 if let Some(record) = self.alias(alias)? {
                     self.delete(order_key(&record.hash, record.sequence));
-                    self.delete(alias_key(alias));
+                    self.unname(alias, &record);
                 }
             }
+            Change::StandIn { alias: Some(alias) } => self.put(STAND_IN.to_vec(), alias.as_str().as_bytes()),
+            Change::StandIn { alias: None } => self.delete(STAND_IN.to_vec()),
             Change::Gone(garbage) => self.gone(garbage)?,
             Change::Forget { hash } => self.delete(garbage_key(hash)),
         }
         Ok(())
+    }
+
+    /// Takes an alias away, and the address that names it.
+    fn unname(&mut self, alias: &Alias, record: &AliasRecord) {
+        self.delete(alias_key(alias));
+        if let Some(remote) = &record.remote {
+            self.delete(remote_key(&remote.url));
+        }
     }
 
     fn gone(&mut self, garbage: &Garbage) -> Result<(), RepoError> {
@@ -335,7 +378,11 @@ impl<'a> Pending<'a> {
             self.delete(original_key(hash));
         }
         for (order, alias) in self.rows(&order_prefix(hash))? {
-            self.delete(alias_key(&read_alias(&alias)?));
+            let alias = read_alias(&alias)?;
+            match self.alias(&alias)? {
+                Some(record) => self.unname(&alias, &record),
+                None => self.delete(alias_key(&alias)),
+            }
             self.delete(order);
         }
         for variant in self.rows(&variants_prefix(hash))?.into_keys() {
@@ -377,6 +424,15 @@ impl<'a> Pending<'a> {
             self.put(looks_key(hash), encode("looks", looks)?);
         }
         Ok(there)
+    }
+
+    /// Notes when a remote picture was last asked for, if it is there.
+    pub(super) fn use_remote(&mut self, url: &UrlKey, used_secs: u64) -> Result<(), RepoError> {
+        if let Some(named) = self.remote(url)? {
+            let named = RemoteRecord { used_secs: named.used_secs.max(used_secs), ..named };
+            self.put(remote_key(url), encode("remotes", &named)?);
+        }
+        Ok(())
     }
 
     /// Notes when a variant was last asked for, if it is there.

@@ -64,6 +64,10 @@ async fn dump(repo: &dyn Repo) -> String {
     for name in 0..6 {
         text += &format!("\n{name}: {:?}", repo.alias(&Alias::asked(&name.to_string())).await.unwrap().map(|a| a.hash));
     }
+    for from in 0..2 {
+        text += &format!("\nfrom {from}: {:?}", repo.remote(&suite::url(from)).await.unwrap());
+    }
+    text += &format!("\nin place: {:?}", repo.stand_in().await.unwrap());
     let garbage = repo.garbage(None, 10).await.unwrap();
     text + &format!("\n{:?}", garbage.iter().map(|piece| (piece.hash, piece.format)).collect::<Vec<_>>())
 }
@@ -76,6 +80,7 @@ enum Op {
     AddVariant(u32, u32),
     RemoveVariant(u32, u32),
     Forget(u32),
+    StandIn(Option<u32>),
     Reopen,
     Rebuild,
 }
@@ -88,6 +93,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         3 => (0..4_u32, 1..3_u32).prop_map(|(n, side)| Op::AddVariant(n, side)),
         1 => (0..4_u32, 1..3_u32).prop_map(|(n, side)| Op::RemoveVariant(n, side)),
         1 => (0..4_u32).prop_map(Op::Forget),
+        1 => prop::option::of(0..6_u32).prop_map(Op::StandIn),
         1 => Just(Op::Reopen),
         1 => Just(Op::Rebuild),
     ];
@@ -98,7 +104,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 async fn act(repo: &dyn Repo, op: &Op) -> String {
     match op {
         Op::Add(batch) => {
-            let batch = batch.iter().map(|(name, n)| suite::new(&name.to_string(), *n)).collect();
+            // Two of the names are of remote pictures.
+            let new = |(name, n): &(u32, u32)| match *name {
+                4 | 5 => suite::remote(&name.to_string(), *n, u8::from(*name == 5)),
+                _ => suite::new(&name.to_string(), *n),
+            };
+            let batch = batch.iter().map(new).collect();
             format!("{:?}", repo.add_aliases(batch).await)
         }
         Op::Remove(name) => {
@@ -114,6 +125,9 @@ async fn act(repo: &dyn Repo, op: &Op) -> String {
             format!("{:?}", repo.remove_variants(vec![(suite::hash(*n), suite::variant_key(*side))]).await)
         }
         Op::Forget(n) => format!("{:?}", repo.forget_garbage(vec![suite::hash(*n)]).await),
+        Op::StandIn(name) => {
+            format!("{:?}", repo.set_stand_in(name.map(|name| Alias::asked(&name.to_string()))).await)
+        }
         Op::Reopen | Op::Rebuild => String::new(),
     }
 }
@@ -279,7 +293,7 @@ async fn a_crash_between_journal_and_index_loses_nothing() {
     {
         let mut opened = open::open(&home.data()).unwrap();
         let token = KeptToken::DeleteToken(suite::token("two.png"));
-        let record = AliasRecord { hash: suite::hash(2), token, sequence: 0 };
+        let record = AliasRecord { hash: suite::hash(2), token, sequence: 0, remote: None };
         let add = Change::Add { alias: Alias::asked("two.png"), record, original: Some(suite::original(2)) };
         opened.journal.append(vec![add]).unwrap();
         let gone = Garbage { hash: suite::hash(1), format: crate::domain::Format::Png, since_secs: 7 };

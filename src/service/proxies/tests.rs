@@ -41,7 +41,7 @@ impl House {
         let original = OriginalRecord { details, size_bytes: 3, created_secs: 0, upload: UploadKey(hash(n)) };
         let alias = Alias::generate(Format::Png);
         let token = DeleteToken::generate().kept(&alias);
-        self.repo.add_aliases(vec![NewAlias { alias, token, hash: hash(n), original }]).await.unwrap();
+        self.repo.add_aliases(vec![NewAlias { alias, token, hash: hash(n), original, remote: None }]).await.unwrap();
     }
 
     fn held(&self) -> usize {

@@ -117,8 +117,8 @@ fn cells<'m>(markdown: &'m str, heading: &str, column: usize) -> Vec<&'m str> {
 
 #[test]
 fn the_api_page_has_every_code_of_an_error_and_no_other() {
-    let source = text("src/http/error.rs");
-    let source = source.split("#[cfg(test)]").next().unwrap();
+    let source = ["src/http/error.rs", "src/http/error/causes.rs"].map(text);
+    let source = source.iter().map(|source| source.split("#[cfg(test)]").next().unwrap()).collect::<String>();
     let is_code = |word: &&str| {
         word.contains('-')
             && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')

@@ -22,15 +22,24 @@ impl Dice {
 
 const ORIGINALS: u32 = 200;
 
+/// Whether the first alias of `n` is that of a remote picture.
+const fn is_remote(n: u32) -> bool {
+    n % 5 == 0
+}
+
 /// Several sessions' work: the aliases of `n` are `n a` and, unless `n` is a multiple of 3, `n b`; multiples of 7 are
 /// purged.
 async fn fill(home: &Home) {
     for session in 0..3 {
         let repo = home.open();
         let adds = (0..ORIGINALS).filter(|n| n % 3 == session).map(|n| {
-            let batch = vec![suite::new(&format!("{n} a"), n), suite::new(&format!("{n} b"), n)];
+            let first = format!("{n} a");
+            let first =
+                if is_remote(n) { suite::remote(&first, n, u8::try_from(n).unwrap()) } else { suite::new(&first, n) };
+            let batch = vec![first, suite::new(&format!("{n} b"), n)];
             repo.add_aliases(batch)
         });
+        repo.set_stand_in(Some(Alias::asked(&format!("{session} a")))).await.unwrap();
         for result in futures_util::future::join_all(adds).await {
             result.unwrap();
         }
@@ -67,9 +76,17 @@ async fn missing(repo: &SledRepo) -> Vec<String> {
                 missing.push(format!("{alias}"));
             }
         }
+        let remote = repo.remote(&suite::url(u8::try_from(n).unwrap())).await.unwrap();
+        if remote.map(|named| named.alias) != expected.first().filter(|_| is_remote(n)).cloned() {
+            missing.push(format!("remote {n}"));
+        }
         if repo.original(&suite::hash(n)).await.unwrap().is_some() == expected.is_empty() {
             missing.push(format!("original {n}"));
         }
+    }
+    let stand_in = repo.stand_in().await.unwrap();
+    if stand_in != Some(Alias::asked("2 a")) {
+        missing.push(format!("in place {stand_in:?}"));
     }
     let garbage = repo.garbage(None, 1000).await.unwrap().len();
     if garbage != (0..ORIGINALS).filter(|n| n % 7 == 0).count() {
