@@ -99,7 +99,7 @@ pub(super) async fn import(
     post,
     path = "/internal/purge",
     tag = "internal",
-    params(("file" = Option<String>, Query, description = "the name of the stored file"), ("alias" = Option<String>, Query, description = "or a name of the picture"), ("proxy" = Option<String>, Query, description = "or the address of a remote picture", pattern = "^https?://[^/?#]+")),
+    params(("file" = Option<String>, Query, description = "the name of the stored file"), ("alias" = Option<String>, Query, description = "or a name of the picture"), ("proxy" = Option<String>, Query, description = "or the address of a remote picture")),
     responses((status = 200, body = Aliases, description = "gone, with these names"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
     security(("api_key" = []))
 )]
@@ -113,7 +113,7 @@ pub(super) async fn purge(State(app): State<Arc<App>>, query: Pairs<'static>) ->
     get,
     path = "/internal/aliases",
     tag = "internal",
-    params(("file" = Option<String>, Query, description = "the name of the stored file"), ("alias" = Option<String>, Query, description = "or a name of the picture"), ("proxy" = Option<String>, Query, description = "or the address of a remote picture", pattern = "^https?://[^/?#]+")),
+    params(("file" = Option<String>, Query, description = "the name of the stored file"), ("alias" = Option<String>, Query, description = "or a name of the picture"), ("proxy" = Option<String>, Query, description = "or the address of a remote picture")),
     responses((status = 200, body = Aliases, description = "its names"), (status = "default", body = Problem, description = "what was wrong, as a code and a sentence with limit and value")),
     security(("api_key" = []))
 )]

@@ -26,7 +26,7 @@ pub(super) struct OneQuery {
     #[param(example = "lkWZDRvugm.jpg")]
     alias: Option<String>,
     /// In its place, the address of a picture of another host.
-    #[param(pattern = "^https?://[^/?#]+", example = "https://example.org/a.jpg")]
+    #[param(example = "https://example.org/a.jpg")]
     proxy: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct SourceQuery {
     #[param(example = "lkWZDRvugm.jpg")]
     alias: Option<String>,
     /// The address of a picture of another host, where there is neither.
-    #[param(pattern = "^https?://[^/?#]+", example = "https://example.org/a.jpg")]
+    #[param(example = "https://example.org/a.jpg")]
     proxy: Option<String>,
 }
 

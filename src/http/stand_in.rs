@@ -13,6 +13,7 @@ use axum::{
     response::Response,
 };
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
@@ -81,8 +82,10 @@ pub(super) struct Chosen {
 pub(super) async fn set(State(app): State<Arc<App>>, body: Body) -> Result<(StatusCode, Json<Message>), ApiError> {
     let bytes = to_bytes(body, MAX_BODY_BYTES).await;
     let bytes = bytes.map_err(|_broken| ApiError::unreadable_body("it did not come whole, or has over 8192 bytes"))?;
-    let Chosen { alias, proxy } =
-        serde_json::from_slice(&bytes).map_err(|error| ApiError::unreadable_body(&error.to_string()))?;
+    // An object: what reads it would take an array for one.
+    let chosen = serde_json::from_slice::<Map<String, Value>>(&bytes).map(Value::Object);
+    let chosen = chosen.and_then(serde_json::from_value);
+    let Chosen { alias, proxy } = chosen.map_err(|error| ApiError::unreadable_body(&error.to_string()))?;
     if proxy.is_some() {
         return Err(ApiError::remote_not_allowed());
     }

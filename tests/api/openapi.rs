@@ -39,13 +39,14 @@ fn config(port: u16, kept: &Uploaded, deleted: &[Uploaded]) -> String {
 [parameters]
 "query.src" = "{kept}"
 "query.alias" = "{kept}"
+"query.proxy" = "http://127.0.0.1:{port}/image/original/{kept}"
 "path.alias" = "{kept}"
 "path.name" = "avatar"
 "path.ext" = "webp"
 
 # Bytes that are a picture: no schema can say that, so what it makes is refused as what it is.
 [[operations]]
-include-path-regex = "^/(image|internal/import)$"
+include-path-regex = "^/(image|image/backgrounded|internal/import)$"
 checks.positive_data_acceptance.enabled = false
 # A side past the largest is as good as the largest; and a limit of the query is told, by its own status, before a file too many.
 checks.negative_data_rejection.enabled = false
@@ -54,6 +55,11 @@ checks.negative_data_rejection.enabled = false
 include-path = "/image/download"
 parameters = {{ "query.url" = "http://127.0.0.1:{port}/image/original/{kept}" }}
 # A limit that the picture does not keep is a refusal as well.
+checks.positive_data_acceptance.enabled = false
+
+# What came of an upload is told once, and of most there is none.
+[[operations]]
+include-path = "/image/backgrounded/claim"
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]
@@ -118,7 +124,11 @@ async fn what_the_description_allows_is_answered_as_it_says() {
 fn routes() -> BTreeSet<String> {
     let source = include_str!("../../src/http.rs");
     let after = source.split(".route(").skip(1).filter_map(|rest| rest.split('"').nth(1));
-    after.map(|path| path.replace("{process}", "process.{ext}").replace("{file}", "{alias}")).collect()
+    let mut routes: BTreeSet<String> =
+        after.map(|path| path.replace("{process}", "process.{ext}").replace("{file}", "{alias}")).collect();
+    // Two of them are one to the router.
+    routes.insert("/image/process_backgrounded.{ext}".to_owned());
+    routes
 }
 
 #[tokio::test]

@@ -76,6 +76,7 @@ async fn only_what_was_uploaded_can_be_chosen_and_none_again() {
         (format!(r#"{{"proxy":"http://127.0.0.1:{}/a.png"}}"#, remote.port), "proxy-not-allowed"),
         (String::new(), "unreadable-body"),
         (r#"{"alias":5}"#.to_owned(), "unreadable-body"),
+        ("[null,null]".to_owned(), "unreadable-body"),
         ("x".repeat(10_000), "unreadable-body"),
     ] {
         let answer = choose(&app, &body).await;

@@ -32,7 +32,7 @@ const KINDS = [
   ["bad", "Bad requests", ({ status }) => status < 500 && status !== 429],
 ];
 
-const GATES = { connections: "Connections", requests: "Requests", uploads: "Uploads", queue: "Variants in the pool" };
+const GATES = { connections: "Connections", requests: "Requests", uploads: "Uploads", backgrounded: "In the background", queue: "Variants in the pool" };
 const ROUTES = {
   process: "Variants", original: "Originals", upload: "Uploads", download: "Downloads", delete: "Deletes", internal: "Behind the key", other: "The rest",
 };
