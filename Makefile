@@ -9,7 +9,7 @@ FAULTS := 120
 STEPS := 10000
 IMAGES := 100000
 MINUTES := 30
-.PHONY: help run test lint deny bench bench-libjpeg bench-peers fuzz faults
+.PHONY: help run test lint deny bench bench-libjpeg bench-peers compat fuzz faults
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -41,6 +41,9 @@ bench-libjpeg: ## Our JPEG decoder against libjpeg-turbo's, on the JPEGs in PHOT
 
 bench-peers: ## Beside oximg, sharp, ipx, thumbor and nginx, on the photos in PHOTOS; installs them, 12 minutes, writes docs/peers.md (ONLY=hits or QUICK=1 write nothing).
 	PHOTOS="$(PHOTOS)" scripts/bench-peers $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(ONLY)$(QUICK),,--docs)
+
+compat: ## pict-rs-proxy and pict-rs-aggregator from crates.io, installed and driven against glimt; minutes (GLIMT_BIN=program, PHOTOS=folder, COMPAT=0.5).
+	GLIMT_BIN="$(GLIMT_BIN)" PHOTOS="$(PHOTOS)" scripts/compat $(if $(COMPAT),--compat $(COMPAT))
 
 fuzz: ## Random input, a minute for each target (TIME=60); needs cargo-fuzz. See fuzz/README.md.
 	TIME=$(TIME) scripts/fuzz

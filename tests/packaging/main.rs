@@ -8,6 +8,8 @@ use std::{
     process::{Command, Output},
 };
 
+#[cfg(unix)]
+mod clients;
 mod compose;
 mod dockerfile;
 #[cfg(unix)]
