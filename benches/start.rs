@@ -43,7 +43,7 @@ async fn fill(root: &Path, variants: u32) -> Outcome<()> {
                 let details = Details { width: 1, height: 1, format: Format::Jpg, frames: 1 };
                 let original = OriginalRecord { details, size_bytes: 3, created_secs: 1, upload: UploadKey(hash) };
                 let alias = Alias::generate(Format::Jpg);
-                NewAlias { token: DeleteToken::generate().kept(&alias), alias, hash, original }
+                NewAlias { token: DeleteToken::generate().kept(&alias), alias, hash, original, remote: None }
             })
             .collect();
         let hashes: Vec<Hash> = originals.iter().map(|new| new.hash).collect();

@@ -203,15 +203,7 @@ impl App {
         let sandbox = Sandbox::start(config.sandbox, config.decoder.as_ref(), path)?.map(Arc::new);
         let pool = Arc::new(Pool::start(pool_options(config)).map_err(StartError::Pool)?);
         let (locks, garbage) = (Arc::new(HashLocks::default()), Arc::new(Notify::new()));
-        let budget = Budget {
-            max_pixels: config.max_pixels,
-            max_frames: config.max_frames,
-            max_animation_pixels: config.max_animation_pixels,
-            max_side: config.max_side,
-            max_memory_bytes: config.max_decoded_bytes,
-            max_metadata_bytes: config.max_metadata_bytes,
-            ..Budget::default()
-        };
+        let budget = budget(config);
         let proxies =
             Arc::new(Proxies::new(config.proxy_size_px, Arc::clone(&store), Arc::clone(&repo), Arc::clone(&locks)));
         let looking = Arc::new(Looking::new(
@@ -223,42 +215,22 @@ impl App {
         ));
         let tickets = Arc::new(Tickets::default());
         let cache = Arc::new(Cache::new(
-            CacheOptions {
-                size_bytes: config.cache_size_bytes,
-                max_age: config.cache_age,
-                keeps_proxies: config.proxy_size_px > 0,
-            },
+            cache_options(config),
             Arc::clone(&store),
             Arc::clone(&repo),
             Arc::clone(&locks),
             Arc::clone(&tickets),
         ));
         let process = Arc::new(Process::new(
-            ProcessOptions {
-                budget,
-                sandbox: sandbox.clone(),
-                plan: PlanLimits::default(),
-                encoders: config.encoders,
-                avif_budget: config.avif_budget,
-                quota: QuotaOptions { per_picture: config.variants_per_picture, per_sec: config.variants_per_sec },
-            },
+            process_options(config, budget, sandbox.clone()),
             Arc::clone(&store),
             Arc::clone(&cache),
             Arc::clone(&engines),
             Arc::clone(&pool),
             (Arc::clone(&proxies), Arc::clone(&looking)),
         ));
-        let validation = config.external_validation.clone();
-        let validation = validation.map(|url| Validation::new(url, config.external_validation_timeout)).transpose()?;
         let ingest = Arc::new(Ingest::new(
-            IngestOptions {
-                convert: config.format,
-                compat: config.compat,
-                max_file_size_bytes: config.max_file_size_bytes,
-                budget,
-                sandbox,
-                validation: validation.map(Arc::new),
-            },
+            ingest_options(config, budget, sandbox)?,
             (Arc::clone(&staging), Arc::clone(&store)),
             Arc::clone(&repo),
             Arc::clone(&pool),
@@ -313,6 +285,54 @@ impl App {
         };
         Ok((Arc::new(app), cleanup))
     }
+}
+
+/// The limits of the decoders.
+fn budget(config: &Config) -> Budget {
+    Budget {
+        max_pixels: config.max_pixels,
+        max_frames: config.max_frames,
+        max_animation_pixels: config.max_animation_pixels,
+        max_side: config.max_side,
+        max_memory_bytes: config.max_decoded_bytes,
+        max_metadata_bytes: config.max_metadata_bytes,
+        ..Budget::default()
+    }
+}
+
+/// How variants are kept on the disk.
+fn cache_options(config: &Config) -> CacheOptions {
+    CacheOptions {
+        size_bytes: config.cache_size_bytes,
+        max_age: config.cache_age,
+        keeps_proxies: config.proxy_size_px > 0,
+    }
+}
+
+/// How variants are made.
+fn process_options(config: &Config, budget: Budget, sandbox: Option<Arc<Sandbox>>) -> ProcessOptions {
+    ProcessOptions {
+        budget,
+        sandbox,
+        plan: PlanLimits::default(),
+        encoders: config.encoders,
+        avif_budget: config.avif_budget,
+        quota: QuotaOptions { per_picture: config.variants_per_picture, per_sec: config.variants_per_sec },
+    }
+}
+
+/// How pictures are taken in.
+fn ingest_options(config: &Config, budget: Budget, sandbox: Option<Arc<Sandbox>>) -> Result<IngestOptions, FetchError> {
+    let validation = config.external_validation.clone();
+    let validation = validation.map(|url| Validation::new(url, config.external_validation_timeout)).transpose()?;
+    Ok(IngestOptions {
+        convert: config.format,
+        compat: config.compat,
+        max_file_size_bytes: config.max_file_size_bytes,
+        budget,
+        sandbox,
+        validation: validation.map(Arc::new),
+    })
 }
 
 /// Every thread of the pool, and every one in the place of a thread that was given up, has a place in the device's queue, so none is ever refused there: the pool's own queue is

@@ -156,7 +156,7 @@ pub(super) async fn process(app: &App, uri: &Uri, extension: &str, query: &Pairs
     let source = Source::of_variant(query).ok_or_else(ApiError::missing_src)?;
     let variant = process::asked(extension, query, &app.rules)?;
     let alias = source.find(app).await?;
-    let original = app.originals.by_alias(&alias).await.map_err(|error| ApiError::from(error).as_bad_alias())?;
+    let original = app.originals.by_alias(&alias).await.map_err(|error| ApiError::from(error).with_bad_alias())?;
     if !original.is_already(&variant) && !app.process.is_made(&original, &variant).await? {
         let allowed = |name: &str| app.rules.whitelist.as_ref().is_none_or(|list| list.contains(name));
         let mut query = kept(query, &["src", "alias", "proxy", "signature", "expires"]);

@@ -198,7 +198,7 @@ impl ApiError {
     }
 
     /// The same, but for `400` where it is that no picture has the name that was asked for.
-    pub(super) fn as_bad_alias(self) -> Self {
+    pub(super) fn with_bad_alias(self) -> Self {
         if self.is_unknown_alias() { Self { status: StatusCode::BAD_REQUEST, ..self } } else { self }
     }
 

@@ -15,10 +15,13 @@ use crate::{
     remote::{Remote, response},
 };
 
+/// Head and body of each request, in their order.
+type Seen = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// Who looks: remembers what it was sent, and answers so.
 struct Validator {
     port: u16,
-    seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    seen: Seen,
     answer: Arc<Mutex<String>>,
 }
 
@@ -26,7 +29,7 @@ impl Validator {
     async fn answering(answer: &str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (seen, answer) = (Arc::<Mutex<Vec<(String, Vec<u8>)>>>::default(), Arc::new(Mutex::new(answer.to_owned())));
+        let (seen, answer) = (Seen::default(), Arc::new(Mutex::new(answer.to_owned())));
         let (theirs, says) = (Arc::clone(&seen), Arc::clone(&answer));
         tokio::spawn(async move {
             loop {

@@ -24,7 +24,7 @@ const ORIGINALS: u32 = 200;
 
 /// Whether the first alias of `n` is that of a remote picture.
 const fn is_remote(n: u32) -> bool {
-    n % 5 == 0
+    n.is_multiple_of(5)
 }
 
 /// Several sessions' work: the aliases of `n` are `n a` and, unless `n` is a multiple of 3, `n b`; multiples of 7 are
