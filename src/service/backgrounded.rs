@@ -302,7 +302,11 @@ impl Backgrounded {
         self.wake.notify_one();
         let done = async {
             let file = job_of(name);
-            let Some(bytes) = self.spool.read(&file).await? else { return Ok(()) };
+            let Some(bytes) = self.spool.read(&file).await? else {
+                // A variant that was accepted again while it was being finished.
+                self.state().known.remove(name);
+                return Ok(());
+            };
             let Some(job) = job::read::<Job>(&file, &bytes) else { return Ok(()) };
             if job.runs >= RUNS {
                 tracing::error!(name, "a job is not begun again: so many runs of the program did not come to its end");
