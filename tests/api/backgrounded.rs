@@ -309,3 +309,29 @@ async fn whatever_was_accepted_is_there_after_a_kill() {
     }
     assert!(claimed >= 8, "only {claimed} were accepted in time to tell anything");
 }
+
+#[tokio::test]
+async fn what_nobody_claims_for_a_day_goes_and_takes_its_picture_along() {
+    let app = App::start().await;
+    let pictures = [jpeg(1, 60, 40), jpeg(2, 60, 40)];
+    let accepted = ids(&post(&app, "", Form::files(pictures)).await);
+    let kept = file(&claim(&app, &accepted[0]).await);
+    let forgotten = file(&claim(&app, &accepted[1]).await);
+    let data = app.stop_keeping(&[kept.clone(), forgotten.clone()]).await;
+    // As if neither had been claimed, one of them for long.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for (id, Uploaded { file, delete_token }, since) in
+        [(&accepted[0], &kept, now - 23 * 3600), (&accepted[1], &forgotten, now - 25 * 3600)]
+    {
+        let outcome = format!(
+            r#"{{"glimt_outcome":1,"since_secs":{since},"outcome":{{"stored":{{"alias":"{file}","token":"{delete_token}"}}}}}}"#
+        );
+        std::fs::write(data.path().join("backgrounded").join(format!("{id}.outcome")), outcome).unwrap();
+    }
+    let app = App::on(data, |_config| {}).await;
+    app.stored().settles_at(1, 0).await;
+    app.get(&format!("/image/original/{}", forgotten.file)).await.error(404);
+    claim(&app, &accepted[1]).await.error(400);
+    assert_eq!(file(&claim(&app, &accepted[0]).await), kept);
+    app.stop_with(&[kept]).await;
+}
