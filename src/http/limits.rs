@@ -7,9 +7,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::upload::MAX_FILES;
-use crate::{app::App, domain::Asked, domain::Filter};
+use crate::{
+    app::App,
+    domain::{Asked, Filter},
+};
 
-/// The limits in effect. The keys stand in alphabetical order, as everywhere; the first eight are those that an upload may have in its query.
+/// The limits in effect. The keys stand in alphabetical order, as everywhere; limits that an upload may have in its query have the names that they have there.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Limits {
     allow_animation: bool,
